@@ -1,0 +1,94 @@
+import { type Gate, gate } from './queue.ts'
+import type { World } from './world.ts'
+
+export interface LoopOptions {
+  world: World
+  /** How many keys may be worked on at once; 1 key never runs twice at once. */
+  width?: number
+  /** A shared limit instead of an own one. */
+  gate?: Gate
+  /** Waits between tries of a key that fails: the first, doubled each time up to the last. */
+  backoffMs?: { first: number; last: number }
+  onFault?: (key: string, fault: unknown, tries: number) => void
+}
+
+/**
+ * Makes what is follow what is wanted, key by key. Level-triggered: a `touch` says only "look again", never what happened; touches of a key
+ * that is waiting are one, a touch of a key that is being worked on makes it run once more. What throws is tried again with growing waits.
+ * Nothing is remembered that a restart would lose: the owner touches every key when it starts.
+ */
+export class Loop implements AsyncDisposable {
+  readonly #work: (key: string, signal: AbortSignal) => Promise<number | void>
+  readonly #options: LoopOptions
+  readonly #gate: Gate
+  readonly #controller = new AbortController()
+  readonly #states = new Map<string, { again: boolean; tries: number; stopWaiting?: () => void }>()
+  readonly #running = new Set<Promise<void>>()
+
+  /** `work` looks at one key and acts; a number it returns is "look again in so many ms". */
+  constructor(work: (key: string, signal: AbortSignal) => Promise<number | void>, options: LoopOptions) {
+    this.#work = work
+    this.#options = options
+    this.#gate = options.gate ?? gate(options.width ?? 1)
+  }
+
+  /** Looks at the key soon. */
+  touch(key: string): void {
+    if (this.#controller.signal.aborted) return
+    const state = this.#states.get(key)
+    if (!state) return this.#start(key, 0)
+    if (state.stopWaiting) {
+      state.stopWaiting()
+      return this.#start(key, state.tries)
+    }
+    state.again = true
+  }
+
+  /** Keys that are waiting, running or to be tried again. */
+  get busy(): number {
+    return this.#states.size
+  }
+
+  #start(key: string, tries: number): void {
+    this.#states.set(key, { again: false, tries })
+    const promise: Promise<void> = this.#turn(key).finally(() => this.#running.delete(promise))
+    this.#running.add(promise)
+  }
+
+  async #turn(key: string): Promise<void> {
+    const state = this.#states.get(key)
+    if (!state) return
+    const { signal } = this.#controller
+    try {
+      const wait = await this.#gate.pass(() => {
+        state.again = false
+        return this.#work(key, signal)
+      }, signal)
+      state.tries = 0
+      this.#next(key, state, wait ?? undefined)
+    } catch (fault) {
+      if (signal.aborted) return
+      state.tries++
+      this.#options.onFault?.(key, fault, state.tries)
+      const { first, last } = this.#options.backoffMs ?? { first: 100, last: 10_000 }
+      this.#next(key, state, Math.min(last, first * 2 ** (state.tries - 1)))
+    }
+  }
+
+  #next(key: string, state: { again: boolean; tries: number; stopWaiting?: () => void }, waitMs?: number): void {
+    if (this.#controller.signal.aborted) return
+    if (state.again && state.tries === 0) return this.#start(key, 0)
+    if (waitMs === undefined) {
+      this.#states.delete(key)
+      return
+    }
+    state.stopWaiting = this.#options.world.after(waitMs, () => this.#start(key, state.tries))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#controller.abort(new Error('the loop was stopped'))
+    for (const state of this.#states.values()) state.stopWaiting?.()
+    while (this.#running.size > 0) await Promise.allSettled([...this.#running])
+    this.#states.clear()
+  }
+}

@@ -1,0 +1,55 @@
+import { randomBytes } from 'node:crypto'
+
+/**
+ * Time and chance. Everything that waits, reads a clock or throws dice is given a World, so that a
+ * simulation can run days in seconds and repeat a failure from its seed. The lint forbids the globals elsewhere.
+ */
+export interface World {
+  /** Wall clock in milliseconds since 1970; may jump. For what people read. */
+  now(): number
+  /** Milliseconds that never jump or run backwards, from an arbitrary start. For measuring and deadlines. */
+  ticks(): number
+  /** Resolves after `ms`; rejects with the signal's reason if that comes first. Never keeps the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls `run` once after `ms` unless the returned function is called before. Never keeps the process alive. */
+  after(ms: number, run: () => void): () => void
+  /** `count` unpredictable bytes. */
+  random(count: number): Uint8Array
+}
+
+/** The real one: the machine's clock, timers and entropy. */
+export const realWorld: World = {
+  now: () => Date.now(),
+  ticks: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', stop)
+        resolve()
+      }, ms)
+      timer.unref()
+      const stop = () => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', stop, { once: true })
+    }),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+  random: (count) => randomBytes(count),
+}
+
+/** `bytes` random bytes as lower-case hexadecimal: names that cannot be guessed. */
+export const randomHex = (world: World, bytes: number): string => Buffer.from(world.random(bytes)).toString('hex')
+
+/** A signal that aborts with `reason` after `ms` or when `outer` does, whichever is first; `stop` disarms the timer. */
+export function deadline(world: World, ms: number, outer?: AbortSignal, reason: Error = new Error(`no answer within ${ms} ms`)) {
+  const controller = new AbortController()
+  const stop = world.after(ms, () => controller.abort(reason))
+  const signal = outer ? AbortSignal.any([outer, controller.signal]) : controller.signal
+  return { signal, [Symbol.dispose]: stop }
+}

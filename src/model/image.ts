@@ -1,0 +1,62 @@
+import * as v from 'valibot'
+
+const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'a plain file name'))
+const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'a sha256 in hexadecimal'))
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))
+const file = v.strictObject({ file: fileName, sha256: digest })
+
+/** `image.json` of an image directory. `docs/how-to/images.md` explains it for people. */
+export const ImageManifest = v.strictObject({
+  format: v.literal(1),
+  /** May be a path; its engine part is left out. */
+  name: v.pipe(v.string(), v.maxLength(255)),
+  memo: v.optional(v.pipe(v.string(), v.maxLength(1000))),
+  /** Engines that can run it, the preferred first. */
+  engines: v.pipe(v.array(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/))), v.minLength(1), v.maxLength(16)),
+  boot: v.picklist(['kernel', 'disk']),
+  kernel: v.optional(file),
+  initrd: v.optional(file),
+  disk: v.optional(v.strictObject({ ...file.entries, format: v.picklist(['raw', 'qcow2']), sizeBytes: v.pipe(v.number(), v.integer(), v.minValue(0)) })),
+  cmdline: v.optional(v.pipe(v.string(), v.maxLength(2000), v.regex(/^[\x20-\x7e]*$/, 'one line of ASCII'))),
+  /** What answers inside: our agent, or nothing. */
+  agent: v.optional(v.picklist(['rexec', 'none']), 'none'),
+  features: v.optional(v.array(v.string()), []),
+  defaults: v.optional(
+    v.strictObject({
+      cpu: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+      memMb: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1))),
+      diskMb: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+      ports: v.optional(v.pipe(v.array(port), v.maxLength(64))),
+    }),
+    {},
+  ),
+  options: v.optional(v.record(v.string(), v.unknown()), {}),
+  /** Hash of the recipe it was built by. */
+  recipe: v.optional(v.string()),
+})
+export type ImageManifest = v.InferOutput<typeof ImageManifest>
+
+/** An image a Cloud can start VMs from, as its users see it. Never written by them: hosts find images. */
+export interface ImageSpec {
+  engines: string[]
+  memo?: string
+  /** Names the content: of the manifest's files together, or of the file's path, size and time until its bytes were read. */
+  digest: string
+  agent: 'rexec' | 'none' | 'engine'
+  features: string[]
+  cpu: number
+  memMb: number
+  diskMb: number
+  ports: number[]
+  sizeBytes: number
+  /** A recipe that is not built yet; the first VM that wants it builds it. */
+  buildable?: boolean
+}
+
+export interface ImageStatus {
+  /** Hosts that hold it now. */
+  hosts: string[]
+}
+
+/** Sizes of a VM that neither the request nor the image names. */
+export const fallbackSize = { cpu: 2, memMb: 1024, diskMb: 40_960 } as const
