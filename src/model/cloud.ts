@@ -39,6 +39,8 @@ export interface PutOptions<K extends Kind> {
   uid?: string
   /** `absent`: create only (`exists` if it is there). A revision: change only what was seen (`conflict` otherwise). */
   expect?: 'absent' | (string & {})
+  /** Whose it is to be. Only an admin may name another than the caller; `guard` fills it in. */
+  owner?: string
 }
 
 /** What `watch` tells: first every resource there is and `synced`, then changes of spec or status, the latest state of each. */

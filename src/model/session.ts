@@ -1,5 +1,5 @@
+import type { Call } from './call.ts'
 import type { Problem } from './errors.ts'
-import type { ImageStatus } from './image.ts'
 
 /** Which VMs of which ENVs: all of them, or those that match any of the filters. */
 export interface VmSelection {
@@ -41,7 +41,7 @@ export type SessionFrame =
   | { type: 'problem'; vm?: string; problem: Problem }
   | { /** A line for people while something long works. */ type: 'note'; host?: string; text: string }
   | { type: 'leak'; host: string; leak: Leak }
-  | { type: 'built'; host: string; image: string; status?: ImageStatus }
+  | { type: 'built'; host: string; image: string }
 
 /** What a caller says. Without `vm` it is for every VM of the session. */
 export type SessionInput =
@@ -62,4 +62,19 @@ export interface Leak {
 export interface Session extends AsyncDisposable {
   readonly output: ReadableStream<SessionFrame>
   readonly input: WritableStream<SessionInput>
+}
+
+/** A VM a session is to reach, found by the cloud. */
+export interface Target {
+  id: string
+  /** What people call it: `demo.3`. */
+  vm: string
+  image: string
+  engine: string
+  address?: string
+}
+
+/** A host as the cloud reaches it: sessions for VMs it runs, or for itself where a request names none. */
+export interface Peer {
+  open(request: SessionRequest, targets: Target[], call?: Call): Promise<Session>
 }

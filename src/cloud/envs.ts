@@ -1,0 +1,157 @@
+import type { Log } from '../base/log.ts'
+import { randomHex, type World } from '../base/world.ts'
+import type { Call } from '../model/call.ts'
+import type { Collection, PutOptions } from '../model/cloud.ts'
+import type { EnvSpec, FullGroup } from '../model/env.ts'
+import { asTtError, fail } from '../model/errors.ts'
+import { type Demand, demandOf, minus, nothing, plus } from '../model/expand.ts'
+import { checkEnvName } from '../model/names.ts'
+import { type EnvRecord, keys, lastPart, type PhaseRecord } from '../model/records.ts'
+import type { Store, Write } from '../store/store.ts'
+import { admit, checkedSpec, type Limits, resolved } from './admission.ts'
+import { changes } from './changes.ts'
+import { brokenImages, onlineHosts, usableImages } from './facts.ts'
+import { envResource, envUidOf, phaseOf, type Truth } from './truth.ts'
+
+export interface EnvParts {
+  store: Store
+  truth: Truth
+  world: World
+  log: Log
+  limits: Limits
+}
+
+/** ENVs: the only kind its users write. Every change is one commit of the record, its phase and the ledger. */
+export function envCollection(parts: EnvParts): Collection<'env'> {
+  const { truth } = parts
+  const resource = (name: string) => {
+    const seen = truth.envs.get(keys.env(name))
+    return seen && envResource(truth, seen)
+  }
+  return {
+    async get(name) {
+      return resource(name) ?? missing(name)
+    },
+    async list() {
+      return { items: [...truth.envs.entries()].map(([, seen]) => envResource(truth, seen)), missing: [] }
+    },
+    async put(name, options, call) {
+      checkEnvName(name)
+      const spec = checkedSpec(options.spec, `env/${name}`)
+      await retried(() => putOnce(parts, name, { ...options, checked: spec }, call), call)
+      return resource(name) ?? missing(name)
+    },
+    async remove(name, call) {
+      await retried(() => removeOnce(parts, name, call), call)
+    },
+    watch: (_options, call) =>
+      changes(
+        {
+          names: () => [...truth.envs.entries()].map(([key]) => lastPart(key)),
+          get: resource,
+          listen: (touch) => listen(truth, touch),
+        },
+        call,
+      ),
+  }
+}
+
+const missing = (name: string): never => fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
+
+/** Tells the name of an ENV whenever its record, its phase or a VM of it changes. */
+export function listen(truth: Truth, touch: (name: string) => void): () => void {
+  const byUid = new Map<string, string>()
+  const stops = [
+    truth.envs.onChange((key, now) => {
+      if (now) byUid.set(now.value.uid, now.value.name)
+      touch(lastPart(key))
+    }),
+    truth.phases.onChange((key) => touch(lastPart(key))),
+    ...[truth.claims, truth.vms].map((view) =>
+      view.onChange((key) => {
+        const name = byUid.get(envUidOf(key) ?? '')
+        if (name !== undefined) touch(name)
+      }),
+    ),
+  ]
+  return () => stops.forEach((stop) => stop())
+}
+
+async function putOnce(parts: EnvParts, name: string, options: PutOptions<'env'> & { checked: EnvSpec }, call?: Call): Promise<void> {
+  const { store, truth, world } = parts
+  const subject = `env/${name}`
+  const seen = truth.envs.get(keys.env(name))
+  const old = seen && replaceable(truth, seen.value) ? undefined : seen
+  if (old && options.uid !== undefined && options.uid === old.value.uid && options.expect === 'absent') return // Its own earlier try.
+  checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
+  if (options.uid !== undefined && !/^[a-z0-9]{4,32}$/.test(options.uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
+  const spec = old ? changed(old.value.spec, options.checked, subject) : resolved(options.checked, usableImages(truth), { limits: parts.limits, broken: brokenImages(truth), subject })
+  const ledger = truth.ledger.get(keys.ledger)
+  const before = old ? demandOf(old.value.spec) : nothing
+  const used = ledger?.value ?? nothing
+  const wanted = admit(spec, { before, used, hosts: onlineHosts(truth), subject })
+  const now = new Date(world.now()).toISOString()
+  const record: EnvRecord = old
+    ? { ...old.value, spec }
+    : { name, uid: options.uid ?? newUid(world), owner: options.owner ?? 'admin', created: now, spec }
+  const phase: PhaseRecord = { uid: record.uid, phase: 'creating', since: now }
+  const revision = await store.commit(
+    [
+      { key: keys.env(name), value: record, expect: seen?.revision ?? 'absent' },
+      ...(old ? [] : [{ key: keys.phase(name), value: phase }]),
+      ledgerWrite(ledger, plus(minus(used, before), wanted)),
+    ],
+    call,
+  )
+  await truth.reached(revision, call?.signal)
+}
+
+/** 60 bits: unguessable is not needed, unique is. */
+const newUid = (world: World) => BigInt(`0x${randomHex(world, 8)}`).toString(36).slice(0, 12).padStart(4, '0')
+
+/** A failed ENV whose hosts hold nothing of it any more: only an explanation, in nobody's way. */
+const replaceable = (truth: Truth, record: EnvRecord) => record.removing === undefined && phaseOf(truth, record)?.released === true
+
+function checkExpected(name: string, old: { record: EnvRecord; revision: string } | undefined, options: PutOptions<'env'>): void {
+  const subject = `env/${name}`
+  if (old?.record.removing !== undefined) fail('conflict', `ENV ${name} is being removed`, { subject, remedy: 'try again in a moment' })
+  if (options.expect === 'absent' && old) fail('exists', `there is an ENV ${name} already`, { subject, remedy: `choose another name, or \`tt env del ${name}\` first` })
+  if (options.expect === undefined || options.expect === 'absent') return
+  if (!old) return missing(name)
+  if (options.expect !== old.revision) fail('conflict', `ENV ${name} was changed meanwhile`, { subject, remedy: 'read it again and repeat the change' })
+}
+
+/** An update may change everything but the VMs' images, sizes and numbers. */
+function changed(old: EnvSpec, asked: EnvSpec, subject: string): EnvSpec {
+  const same = (one: EnvSpec, two: EnvSpec) => JSON.stringify(one.groups.map(essence)) === JSON.stringify(two.groups.map(essence))
+  if (!same(old, asked)) fail('unsupported', 'images, sizes and numbers of a living ENV cannot be changed yet', { subject, remedy: 'make a new ENV' })
+  return { ...asked, groups: old.groups }
+}
+
+const essence = ({ image, first, count, cpu, memMb, diskMb, ports }: EnvSpec['groups'][number]) => [image, first, count, cpu, memMb, diskMb, (ports as FullGroup['ports'])?.join()]
+
+/** Compare-and-set of the ledger: whoever admits at the same time sees a conflict and counts again. */
+export const ledgerWrite = (seen: { revision: number } | undefined, value: Demand): Write => ({ key: keys.ledger, value, expect: seen?.revision ?? 'absent' })
+
+async function removeOnce({ store, truth, world }: EnvParts, name: string, call?: Call): Promise<void> {
+  const seen = truth.envs.get(keys.env(name))
+  if (!seen) return missing(name)
+  if (seen.value.removing !== undefined) return
+  const record: EnvRecord = { ...seen.value, removing: new Date(world.now()).toISOString() }
+  const revision = await store.commit([{ key: keys.env(name), value: record, expect: seen.revision }], call)
+  await truth.reached(revision, call?.signal)
+}
+
+/** Repeats what lost a race of compare-and-set; what the caller itself expected is checked anew each time. */
+export async function retried(attempt: () => Promise<void>, call?: Call): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await attempt()
+    } catch (thrown) {
+      const error = asTtError(thrown)
+      const lostRace = error.code === 'conflict' && (error.subject ?? '').startsWith('desired/')
+      if (!lostRace || tries >= 100 || call?.signal?.aborted) throw thrown
+      await new Promise<void>((resolve) => queueMicrotask(resolve))
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import type { Collection } from '../model/cloud.ts'
+import { fail } from '../model/errors.ts'
+import { type Demand, expandOne, nothing, plus } from '../model/expand.ts'
+import type { ImageSpec } from '../model/image.ts'
+import type { Kind, Resource } from '../model/kinds.ts'
+import { parseVmId } from '../model/names.ts'
+import { type EnvRecord, type HostRecord, keys, lastPart } from '../model/records.ts'
+import { changes } from './changes.ts'
+import type { Truth } from './truth.ts'
+
+/** Hosts whose presence holds. */
+export function onlineHosts(truth: Truth): HostRecord[] {
+  return [...truth.hosts.entries()].filter(([key]) => truth.presences.get(keys.presence(lastPart(key)))).map(([, { value }]) => value)
+}
+
+/** Every image some online host has. */
+export function usableImages(truth: Truth): Map<string, ImageSpec> {
+  return new Map(onlineHosts(truth).flatMap(({ images }) => Object.entries(images)))
+}
+
+export function brokenImages(truth: Truth): Map<string, string> {
+  return new Map(onlineHosts(truth).flatMap(({ broken }) => Object.entries(broken)))
+}
+
+/** What the hosts say of themselves. */
+export const hostCollection = (truth: Truth): Collection<'host'> =>
+  readOnly('host', {
+    truth,
+    names: () => [...truth.hosts.entries()].map(([key]) => lastPart(key)),
+    get(name) {
+      const seen = truth.hosts.get(keys.host(name))
+      if (!seen) return undefined
+      const { images: _images, broken: _broken, ...facts } = seen.value
+      const online = truth.presences.get(keys.presence(name)) !== undefined
+      return { ...plain(name, seen.value.started), kind: 'host', spec: {}, status: { ...facts, online, used: usedBy(truth, name) } }
+    },
+  })
+
+/** Images by name, of all hosts that are online. */
+export const imageCollection = (truth: Truth): Collection<'image'> =>
+  readOnly('image', {
+    truth,
+    names: () => [...usableImages(truth).keys()].sort(),
+    get(name) {
+      const holders = [...truth.hosts.entries()].filter(([key, { value }]) => value.images[name] && truth.presences.get(keys.presence(lastPart(key))))
+      const [first] = holders
+      const spec = first?.[1].value.images[name]
+      if (!first || !spec) return undefined
+      return { ...plain(name, first[1].value.started), kind: 'image', spec, status: { hosts: holders.map(([key]) => lastPart(key)) } }
+    },
+  })
+
+function usedBy(truth: Truth, host: string): Demand {
+  const envs = new Map<string, EnvRecord>([...truth.envs.entries()].map(([, { value }]) => [value.uid, value]))
+  let used = nothing
+  for (const [key, { value }] of truth.claims.entries()) {
+    const id = parseVmId(lastPart(key))
+    const env = id && envs.get(id.envUid)
+    const vm = value.host === host && env ? expandOne(env, id.index) : undefined
+    if (vm) used = plus(used, vm.stopped ? { ...nothing, diskMb: vm.diskMb, vms: 1 } : { cpu: vm.cpu, memMb: vm.memMb, diskMb: vm.diskMb, vms: 1 })
+  }
+  return used
+}
+
+const plain = (name: string, created: string) => ({ name, uid: name, revision: '0', owner: 'admin', created })
+
+function readOnly<K extends 'host' | 'image'>(kind: K, source: { truth: Truth; names(): string[]; get(name: string): Resource<K> | undefined }): Collection<K> {
+  const { truth, names, get } = source
+  const refuse = (name: string): never => fail('unsupported', `${kind}s are reported by hosts, not written`, { subject: `${kind}/${name}` })
+  return {
+    get: async (name) => get(name) ?? fail('not_found', `there is no ${kind} ${JSON.stringify(name.slice(0, 80))}`, { subject: `${kind}/${name}`, remedy: kind === 'image' ? 'see `tt image list`' : 'see `tt status --server`' }),
+    list: async () => ({ items: names().flatMap((name) => get(name) ?? []), missing: [] }),
+    put: async (name) => refuse(name),
+    remove: async (name) => refuse(name),
+    watch: (_options, call) =>
+      changes<Kind & K>(
+        {
+          names,
+          get,
+          listen(touch) {
+            const every = (key: string) => (kind === 'host' ? touch(lastPart(key)) : names().forEach(touch))
+            const stops = [
+              truth.hosts.onChange((key, now, before) => (kind === 'host' ? touch(lastPart(key)) : [now, before].forEach((seen) => Object.keys(seen?.value.images ?? {}).forEach(touch)))),
+              truth.presences.onChange(every),
+            ]
+            return () => stops.forEach((stop) => stop())
+          },
+        },
+        call,
+      ),
+  }
+}

@@ -1,0 +1,161 @@
+import type { Log } from '../base/log.ts'
+import { Loop } from '../base/loop.ts'
+import type { World } from '../base/world.ts'
+import type { Problem } from '../model/errors.ts'
+import { countVms, demandOf, expand, minus, nothing, plus } from '../model/expand.ts'
+import { parseVmId, vmName } from '../model/names.ts'
+import { type EnvRecord, keys, type PhaseRecord } from '../model/records.ts'
+import { duration } from '../model/units.ts'
+import type { Seen, Store } from '../store/store.ts'
+import { ledgerWrite, listen } from './envs.ts'
+import { onlineHosts } from './facts.ts'
+import { expiryOf, phaseOf, type Truth } from './truth.ts'
+
+export interface LoopParts {
+  store: Store
+  truth: Truth
+  world: World
+  log: Log
+}
+
+/** How long a failed ENV stays to be read, in seconds. */
+const tombstoneSeconds = 3600
+const shownProblems = 20
+
+/**
+ * Takes every ENV through its phases: `creating` to `ready` or `failed`, and out of the store once its hosts hold nothing of it. The
+ * only writer of phases.
+ */
+export function runPhases(parts: LoopParts): AsyncDisposable {
+  const { truth, world, log } = parts
+  const loop = new Loop((name) => turn(parts, name), {
+    world,
+    width: 8,
+    backoffMs: { first: 5, last: 2000 },
+    onFault: (env, fault, tries) => (tries > 3 ? log.warn('the phase of an ENV could not be written', { env, fault: String(fault), tries }) : undefined),
+  })
+  const stop = listen(truth, (name) => loop.touch(name))
+  return {
+    async [Symbol.asyncDispose]() {
+      stop()
+      await loop[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function turn(parts: LoopParts, name: string): Promise<number | void> {
+  const seen = parts.truth.envs.get(keys.env(name))
+  if (!seen) return
+  if (seen.value.removing !== undefined) return removeIfEmpty(parts, seen)
+  const phase = phaseOf(parts.truth, seen.value)
+  if (phase === undefined || phase.phase === 'creating') return judge(parts, seen.value)
+  if (phase.phase === 'failed') return bury(parts, seen, phase)
+}
+
+async function removeIfEmpty({ store, truth, log }: LoopParts, { value: env, revision }: Seen<EnvRecord>): Promise<void> {
+  if (truth.tally.of(env.uid).claimed > 0) return
+  const ledger = truth.ledger.get(keys.ledger)
+  const released = phaseOf(truth, env)?.released === true
+  await store.commit([
+    { key: keys.env(env.name), value: null, expect: revision },
+    { key: keys.phase(env.name), value: null },
+    ...(released ? [] : [ledgerWrite(ledger, minus(ledger?.value ?? nothing, demandOf(env.spec)))]),
+  ])
+  log.info('ENV removed', { env: env.name, uid: env.uid })
+}
+
+async function judge(parts: LoopParts, env: EnvRecord): Promise<number | void> {
+  const { truth, world } = parts
+  const { ready, failed } = truth.tally.of(env.uid)
+  if (failed.size > 0) return settle(parts, env, { phase: 'failed', ...reasons(truth, env, [...failed].map((id) => parseVmId(id)?.index ?? 0)) })
+  const wanted = env.spec.stopped ? 0 : countVms(env.spec)
+  if (ready >= wanted) return settle(parts, env, { phase: 'ready' })
+  const leftMs = Date.parse(env.created) + env.spec.deadlineSeconds * 1000 - world.now()
+  if (leftMs > 0) return leftMs
+  const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.value.state !== 'ready')
+  return settle(parts, env, { phase: 'failed', ...reasons(truth, env, late.map(({ index }) => index)) })
+}
+
+async function settle({ store, truth, world, log }: LoopParts, env: EnvRecord, to: Pick<PhaseRecord, 'phase' | 'problems' | 'more'>): Promise<void> {
+  const record: PhaseRecord = { uid: env.uid, since: new Date(world.now()).toISOString(), ...to }
+  const seen = truth.phases.get(keys.phase(env.name))
+  await store.commit([
+    { key: keys.env(env.name), expect: truth.envs.get(keys.env(env.name))?.revision ?? 'absent' },
+    { key: keys.phase(env.name), value: record, expect: seen?.revision ?? 'absent' },
+  ])
+  log.info(`ENV ${to.phase}`, { env: env.name, uid: env.uid, ...(to.problems ? { first: to.problems[0]?.problem.message } : {}) })
+}
+
+/** Why each of these VMs is not ready, the first few. */
+function reasons(truth: Truth, env: EnvRecord, indices: number[]): Pick<PhaseRecord, 'problems' | 'more'> {
+  const first = indices.sort((a, b) => a - b).slice(0, shownProblems)
+  const problems = first.map((index) => ({ vm: vmName(env.name, index), problem: reason(truth, env, index) }))
+  return { problems, ...(indices.length > first.length ? { more: indices.length - first.length } : {}) }
+}
+
+function reason(truth: Truth, env: EnvRecord, index: number): Problem {
+  const subject = `vm/${vmName(env.name, index)}`
+  const id = `${env.uid}.${index}`
+  const record = truth.vms.get(keys.vm(id))?.value
+  if (record?.problem) return { ...record.problem, subject }
+  const within = `within ${duration(env.spec.deadlineSeconds)}`
+  if (record?.state === 'booting') return { code: 'timeout', message: `the guest did not answer ${within}`, subject, remedy: `see what it printed: \`tt env logs ${env.name} -m ${index}\`` }
+  if (record) return { code: 'timeout', message: `it was not running ${within}: it is ${record.state}`, subject }
+  if (onlineHosts(truth).length === 0) return { code: 'unavailable', message: `no host claimed it ${within}: none is online`, subject }
+  return { code: 'exhausted', message: `no host claimed it ${within}: none has both its engine and room for it`, subject, remedy: 'see `tt status --server`' }
+}
+
+/** A failed ENV gives its resources back once its hosts hold nothing, and is forgotten after an hour. */
+async function bury({ store, truth, world }: LoopParts, { value: env, revision }: Seen<EnvRecord>, phase: PhaseRecord): Promise<number | void> {
+  if (truth.tally.of(env.uid).claimed > 0) return
+  if (!phase.released) {
+    const ledger = truth.ledger.get(keys.ledger)
+    const seen = truth.phases.get(keys.phase(env.name))
+    await store.commit([
+      { key: keys.phase(env.name), value: { ...phase, released: true }, expect: seen?.revision ?? 'absent' },
+      ledgerWrite(ledger, minus(ledger?.value ?? nothing, demandOf(env.spec))),
+    ])
+    return
+  }
+  const leftMs = Date.parse(phase.since) + tombstoneSeconds * 1000 - world.now()
+  if (leftMs > 0) return leftMs
+  await store.commit([{ key: keys.env(env.name), value: { ...env, removing: new Date(world.now()).toISOString() }, expect: revision }])
+}
+
+/** Marks every ENV whose time is over for removal, on the second. */
+export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposable {
+  const longestWaitMs = 6 * 3600 * 1000 // Timers of more than 24 days overflow, and clocks are set.
+  const loop = new Loop(
+    async (name) => {
+      const seen = truth.envs.get(keys.env(name))
+      if (!seen || seen.value.removing !== undefined) return
+      const end = expiryOf(seen.value)
+      if (end === undefined) return
+      const leftMs = Date.parse(end) - world.now()
+      if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
+      await store.commit([{ key: keys.env(name), value: { ...seen.value, removing: new Date(world.now()).toISOString() }, expect: seen.revision }])
+      log.info('ENV expired', { env: name, uid: seen.value.uid })
+    },
+    { world, width: 4 },
+  )
+  const stop = truth.envs.onChange((_key, now) => now && loop.touch(now.value.name))
+  return {
+    async [Symbol.asyncDispose]() {
+      stop()
+      await loop[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Sets the ledger to the sum over all ENV records: at start, so that no fault of an earlier version lives on. */
+export async function auditLedger({ store, truth, log }: LoopParts): Promise<void> {
+  let sum = nothing
+  for (const [, { value: env }] of truth.envs.entries()) {
+    if (phaseOf(truth, env)?.released) continue
+    sum = plus(sum, demandOf(env.spec))
+  }
+  const seen = truth.ledger.get(keys.ledger)
+  if (JSON.stringify(seen?.value ?? nothing) === JSON.stringify(sum)) return
+  log.warn('the ledger did not match the ENVs and was set right', { was: seen?.value, is: sum })
+  await truth.reached(await store.commit([ledgerWrite(seen, sum)]))
+}

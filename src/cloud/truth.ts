@@ -1,0 +1,93 @@
+import type { EnvStatus } from '../model/env.ts'
+import { countVms } from '../model/expand.ts'
+import type { Resource } from '../model/kinds.ts'
+import { parseVmId } from '../model/names.ts'
+import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type VmRecord } from '../model/records.ts'
+import type { Seen, Store, View } from '../store/store.ts'
+import { view } from '../store/view.ts'
+import { type Tally, tally } from './tally.ts'
+
+/** Everything in the store, seen from memory: what a Cloud answers from and its loops decide by. */
+export interface Truth extends AsyncDisposable {
+  envs: View<EnvRecord>
+  phases: View<PhaseRecord>
+  ledger: View<LedgerRecord>
+  claims: View<ClaimRecord>
+  vms: View<VmRecord>
+  hosts: View<HostRecord>
+  presences: View<PresenceRecord>
+  tally: Tally
+  /** Resolves once every view has seen the commit. */
+  reached(revision: number, signal?: AbortSignal): Promise<void>
+}
+
+export async function truth(store: Store): Promise<Truth> {
+  const stack = new AsyncDisposableStack()
+  const open = async <T>(prefix: string) => stack.use(await view<T>(store, prefix))
+  const envs = await open<EnvRecord>(keys.envs)
+  const phases = await open<PhaseRecord>(keys.phases)
+  const ledger = await open<LedgerRecord>(keys.ledger)
+  const claims = await open<ClaimRecord>(keys.claims)
+  const vms = await open<VmRecord>(keys.vms)
+  const hosts = await open<HostRecord>(keys.hosts)
+  const presences = await open<PresenceRecord>(keys.presences)
+  const all = [envs, phases, ledger, claims, vms, hosts, presences]
+  return {
+    envs,
+    phases,
+    ledger,
+    claims,
+    vms,
+    hosts,
+    presences,
+    tally: stack.use(tally(claims, vms)),
+    reached: async (revision, signal) => {
+      await Promise.all(all.map((one) => one.reached(revision, { signal })))
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+/** The ENV as its users see it. */
+export function envResource(truth: Truth, { value: record, revision }: Seen<EnvRecord>): Resource<'env'> {
+  return {
+    kind: 'env',
+    name: record.name,
+    uid: record.uid,
+    revision: String(revision),
+    owner: record.owner,
+    created: record.created,
+    ...(record.removing === undefined ? {} : { removing: record.removing }),
+    spec: record.spec,
+    status: envStatus(truth, record),
+  }
+}
+
+function envStatus(truth: Truth, record: EnvRecord): EnvStatus {
+  const phase = phaseOf(truth, record)
+  const { lifetimeSeconds } = record.spec
+  return {
+    phase: record.removing === undefined ? (phase?.phase ?? 'creating') : 'removing',
+    vms: countVms(record.spec),
+    ready: truth.tally.of(record.uid).ready,
+    since: record.removing ?? phase?.since ?? record.created,
+    ...(lifetimeSeconds === null ? {} : { expires: expiryOf(record) }),
+    ...(phase?.problems === undefined ? {} : { problems: phase.problems }),
+    ...(phase?.more === undefined ? {} : { more: phase.more }),
+  }
+}
+
+/** The ENV's phase record, unless it is one an earlier ENV of the same name left. */
+export function phaseOf(truth: Truth, record: EnvRecord): PhaseRecord | undefined {
+  const phase = truth.phases.get(keys.phase(record.name))?.value
+  return phase?.uid === record.uid ? phase : undefined
+}
+
+/** When the ENV ends, as an ISO string; undefined if it never does. */
+export function expiryOf(record: EnvRecord): string | undefined {
+  if (record.spec.lifetimeSeconds === null) return undefined
+  return new Date(Date.parse(record.created) + record.spec.lifetimeSeconds * 1000).toISOString()
+}
+
+/** The ENV uid of a `claim/vm/…` or `actual/vm/…` key. */
+export const envUidOf = (key: string): string | undefined => parseVmId(key.slice(key.lastIndexOf('/') + 1))?.envUid

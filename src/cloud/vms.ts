@@ -1,0 +1,97 @@
+import type { Collection } from '../model/cloud.ts'
+import { fail } from '../model/errors.ts'
+import { expand, expandOne } from '../model/expand.ts'
+import type { Resource } from '../model/kinds.ts'
+import { parseVmId, parseVmName, vmName } from '../model/names.ts'
+import { type EnvRecord, keys, lastPart } from '../model/records.ts'
+import type { VmSpec, VmState, VmStatus } from '../model/vm.ts'
+import { changes } from './changes.ts'
+import { phaseOf, type Truth } from './truth.ts'
+
+/** VMs, derived from the ENVs' records and what their hosts say. */
+export function vmCollection(truth: Truth): Collection<'vm'> {
+  const get = (name: string) => {
+    const parts = parseVmName(name)
+    const seen = parts && truth.envs.get(keys.env(parts.env))
+    const vm = seen && expandOne(seen.value, parts.index)
+    return vm && vmResource(truth, seen.value, vm)
+  }
+  const refuse = (name: string): never => fail('unsupported', 'VMs are made and removed with their ENV', { subject: `vm/${name}` })
+  return {
+    get: async (name) => get(name) ?? fail('not_found', `there is no VM ${JSON.stringify(name.slice(0, 80))}`, { subject: `vm/${name}`, remedy: 'see `tt env show`' }),
+    list: async (options) => ({ items: [...all(truth, options?.under)], missing: [] }),
+    put: async (name) => refuse(name),
+    remove: async (name) => refuse(name),
+    watch: (options, call) => {
+      if (options?.under !== undefined) envOf(truth, options.under)
+      return changes({ names: () => [...all(truth, options?.under)].map(({ name }) => name), get, listen: (touch) => listen(truth, options?.under, touch) }, call)
+    },
+  }
+}
+
+function envOf(truth: Truth, name: string): EnvRecord {
+  return truth.envs.get(keys.env(name))?.value ?? fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
+}
+
+function* all(truth: Truth, under?: string): Generator<Resource<'vm'>> {
+  const envs = under === undefined ? [...truth.envs.entries()].map(([, { value }]) => value) : [envOf(truth, under)]
+  for (const env of envs) for (const vm of expand(env)) yield vmResource(truth, env, vm)
+}
+
+function vmResource(truth: Truth, env: EnvRecord, vm: VmSpec): Resource<'vm'> {
+  return {
+    kind: 'vm',
+    name: vmName(env.name, vm.index),
+    uid: vm.id,
+    revision: String(truth.envs.get(keys.env(env.name))?.revision ?? 0),
+    owner: env.owner,
+    created: env.created,
+    ...(env.removing === undefined ? {} : { removing: env.removing }),
+    spec: vm,
+    status: vmStatus(truth, env, vm),
+  }
+}
+
+function vmStatus(truth: Truth, env: EnvRecord, vm: VmSpec): VmStatus {
+  const record = truth.vms.get(keys.vm(vm.id))?.value
+  const claim = truth.claims.get(keys.claim(vm.id))?.value
+  const host = record?.host ?? claim?.host
+  if (host === undefined) {
+    const phase = phaseOf(truth, env)
+    const reason = phase?.problems?.find((one) => one.vm === vmName(env.name, vm.index))?.problem
+    return { state: phase?.phase === 'failed' ? 'failed' : 'pending', ports: {}, ...(reason ? { problem: reason } : {}) }
+  }
+  const lost = truth.presences.get(keys.presence(host)) === undefined
+  const state: VmState = lost ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? 'starting')
+  const address = truth.hosts.get(keys.host(host))?.value.address.replace(/:\d+$/, '')
+  return {
+    state,
+    host,
+    ...(address === undefined ? {} : { address }),
+    ...(record ? { ip: record.ip, mac: record.mac, since: record.since } : {}),
+    ports: record?.ports ?? {},
+    ...(record?.pid === undefined ? {} : { pid: record.pid }),
+    ...(record?.problem ? { problem: record.problem } : {}),
+  }
+}
+
+function listen(truth: Truth, under: string | undefined, touch: (name: string) => void): () => void {
+  const byUid = new Map<string, EnvRecord>()
+  const touchOne = (key: string) => {
+    const id = parseVmId(lastPart(key))
+    const env = id && byUid.get(id.envUid)
+    if (env && (under === undefined || under === env.name)) touch(vmName(env.name, id.index))
+  }
+  const stops = [
+    truth.envs.onChange((_key, now, before) => {
+      if (now) byUid.set(now.value.uid, now.value)
+      const env = now?.value ?? before?.value
+      if (!env || (under !== undefined && under !== env.name)) return
+      for (const vm of expand(env)) touch(vmName(env.name, vm.index))
+      if (!now) byUid.delete(env.uid)
+    }),
+    truth.claims.onChange(touchOne),
+    truth.vms.onChange(touchOne),
+  ]
+  return () => stops.forEach((stop) => stop())
+}

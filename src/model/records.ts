@@ -1,0 +1,98 @@
+import type { EnvPhase, EnvSpec } from './env.ts'
+import type { Problem } from './errors.ts'
+import type { Demand } from './expand.ts'
+import type { EngineFact, UnusableFact } from './host.ts'
+import type { ImageSpec } from './image.ts'
+import type { VmState } from './vm.ts'
+
+/**
+ * What lies in the store, key by key. `cloud/` writes `desired/…`; `host/` writes `claim/…`, `actual/…` and `presence/…`. No field has two
+ * writers, so nothing is merged and nothing is locked.
+ */
+export const keys = {
+  env: (name: string) => `desired/env/${name}`,
+  envs: 'desired/env/',
+  phase: (name: string) => `desired/phase/${name}`,
+  phases: 'desired/phase/',
+  ledger: 'desired/ledger',
+  claim: (vmId: string) => `claim/vm/${vmId}`,
+  claims: 'claim/vm/',
+  vm: (vmId: string) => `actual/vm/${vmId}`,
+  vms: 'actual/vm/',
+  host: (name: string) => `actual/host/${name}`,
+  hosts: 'actual/host/',
+  presence: (name: string) => `presence/host/${name}`,
+  presences: 'presence/host/',
+} as const
+
+/** The last part of a key. */
+export const lastPart = (key: string): string => key.slice(key.lastIndexOf('/') + 1)
+
+/** `desired/env/NAME`: an ENV as asked, whole. Its key's revision is the resource's. */
+export interface EnvRecord {
+  name: string
+  uid: string
+  owner: string
+  created: string
+  removing?: string
+  spec: EnvSpec
+}
+
+/** `desired/phase/NAME`: how far it is. Written by one loop only. */
+export interface PhaseRecord {
+  uid: string
+  phase: Exclude<EnvPhase, 'removing'>
+  since: string
+  problems?: { vm?: string; problem: Problem }[]
+  more?: number
+  /** A failed ENV whose hosts have destroyed everything: its demand is off the ledger. */
+  released?: boolean
+}
+
+/** `desired/ledger`: the sum of what all ENVs ask for. Every admission compares and sets it, so two at once cannot over-book. */
+export type LedgerRecord = Demand
+
+/** `claim/vm/ID`: this host runs this VM. The key's revision is the claim's epoch. */
+export interface ClaimRecord {
+  host: string
+  env: string
+}
+
+/** `actual/vm/ID`: a VM as its host sees it. Written before the host makes anything for it. */
+export interface VmRecord {
+  host: string
+  env: string
+  index: number
+  state: VmState
+  since: string
+  ip: string
+  mac: string
+  slice: string
+  ports: Record<number, number>
+  pid?: number
+  problem?: Problem
+  /** The machine's boot it was last started in: after a reboot of the host it is started again. */
+  boot?: string
+  /** It was stopped because its ENV was, not by itself. */
+  halted?: boolean
+}
+
+/** `actual/host/NAME`: what a host is and has. */
+export interface HostRecord {
+  address: string
+  version: string
+  started: string
+  total: Demand
+  engines: EngineFact[]
+  unusable: UnusableFact[]
+  images: Record<string, ImageSpec>
+  /** Things in the image path that are no images, with the reason. */
+  broken: Record<string, string>
+  network: string
+  volume: string
+}
+
+/** `presence/host/NAME`, under the host's lease: it lives. */
+export interface PresenceRecord {
+  since: string
+}
