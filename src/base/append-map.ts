@@ -7,7 +7,7 @@ import { batcher } from './queue.ts'
  * A change is seen by readers, and its promise resolves, once its line is written; changes that come together are one write. A killed process
  * loses nothing that was resolved; a power cut may. The file is written anew when most of it is history, and is not there while the map is empty.
  */
-export interface AppendMap<V> extends Disposable {
+export interface AppendMap<V extends object> extends Disposable {
   get(key: string): V | undefined
   keys(): string[]
   readonly size: number
@@ -20,8 +20,8 @@ export interface AppendMap<V> extends Disposable {
 export type AroundWrite = (write: () => void) => void
 
 /** Opens the map in `file`. A last line without an end, left by a crash, counts as not written; any other line that is none of ours throws. */
-export function appendMap<V>(file: string, around: AroundWrite = (write) => write()): AppendMap<V> {
-  const { held, lines, sizeBytes } = read<V>(file)
+export function appendMap<V extends object>(file: string, around: AroundWrite = (write) => write()): AppendMap<V> {
+  const { held, lines, sizeBytes, torn } = read<V>(file)
   const log = appendedFile(file, sizeBytes)
   let history = lines - held.size
   let disposed = false
@@ -38,7 +38,12 @@ export function appendMap<V>(file: string, around: AroundWrite = (write) => writ
       else held.set(key, value)
     }
     history += batch.length - (held.size - before)
-    if (held.size === 0 || history > held.size + 1000) compact()
+    if (held.size > 0 && history <= held.size + 1000) return
+    try {
+      compact()
+    } catch {
+      // The long file is as good as the short one, and the next change tries again.
+    }
   }
   const writing = batcher<Line<V>, void>(async (batch) => {
     if (disposed) throw new Error(`${file} was closed`)
@@ -46,7 +51,7 @@ export function appendMap<V>(file: string, around: AroundWrite = (write) => writ
     return batch.map(() => undefined)
   }, 100_000)
 
-  if (history > 0 || (held.size === 0 && sizeBytes > 0)) compact()
+  if (history > 0 || torn) compact()
   return {
     get: (key) => held.get(key),
     keys: () => [...held.keys()],
@@ -69,8 +74,9 @@ type Line<V> = [key: string, value?: V]
 
 const text = (line: Line<unknown>) => `${JSON.stringify(line)}\n`
 
-function read<V>(file: string): { held: Map<string, V>; lines: number; sizeBytes: number } {
-  const all = readTextNow(file) ?? ''
+function read<V>(file: string) {
+  const found = readTextNow(file)
+  const all = found ?? ''
   const whole = all.slice(0, all.lastIndexOf('\n') + 1)
   const lines = whole.split('\n').slice(0, -1)
   const held = new Map<string, V>()
@@ -79,7 +85,7 @@ function read<V>(file: string): { held: Map<string, V>; lines: number; sizeBytes
     if (value === undefined) held.delete(key)
     else held.set(key, value)
   })
-  return { held, lines: lines.length, sizeBytes: Buffer.byteLength(whole) }
+  return { held, lines: lines.length, sizeBytes: Buffer.byteLength(whole), torn: found === '' || all.length > whole.length }
 }
 
 function lineOf<V>(one: string): Line<V> | undefined {

@@ -140,3 +140,37 @@ export function batcher<T, R>(flush: (items: T[]) => Promise<R[]>, limit = 1000)
       }),
   }
 }
+
+/** Hands values over one at a time: `give` resolves when the reader has come back for the next, so a slow reader holds its writer. For one reader. */
+export interface Handoff<T> extends AsyncIterable<T> {
+  give(value: T): Promise<void>
+  /** No more values; the reader gets the end after the last. */
+  end(): void
+}
+
+export function handoff<T>(): Handoff<T> {
+  const waiting = queue<{ value: T; taken: () => void }>()
+  let ended = false
+  return {
+    async give(value) {
+      if (ended) return
+      await new Promise<void>((taken) => waiting.push({ value, taken }))
+    },
+    end() {
+      ended = true
+      waiting.end()
+    },
+    async *[Symbol.asyncIterator]() {
+      try {
+        for await (const { value, taken } of waiting) {
+          yield value
+          taken()
+        }
+      } finally {
+        ended = true
+        waiting.end()
+        for await (const { taken } of waiting) taken()
+      }
+    },
+  }
+}

@@ -1,4 +1,4 @@
-import * as v from 'valibot'
+import { check } from '../model/check.ts'
 import { type EnvAsked, EnvSpec, type FullGroup, type Group } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
 import { countVms, type Demand, demandOf } from '../model/expand.ts'
@@ -20,12 +20,8 @@ export const defaultLimits: Limits = { cpuMax: 12, memMinMb: 100, diskMinMb: 100
 
 /** The spec as a caller wrote it, checked field by field; `invalid` names the first field that is wrong and the rule. */
 export function checkedSpec(asked: EnvAsked, subject: string): EnvSpec {
-  const parsed = v.safeParse(EnvSpec, asked)
-  if (parsed.success) return parsed.output
-  const [issue] = parsed.issues
-  const path = v.getDotPath(issue)
-  const found = issue.input === undefined ? 'nothing' : shown(typeof issue.input === 'string' ? issue.input : (JSON.stringify(issue.input) ?? typeof issue.input))
-  fail('invalid', `${path ?? 'the spec'} is ${found}, allowed is ${issue.message.replace(/^Invalid \w+: /, '')}`, { subject })
+  const { value, wrong } = check(EnvSpec, asked)
+  return value ?? fail('invalid', wrong ?? 'it is no ENV', { subject })
 }
 
 /**

@@ -5,11 +5,15 @@ import type { Call } from '../model/call.ts'
  * `cloud/` writes `desired/…`, `host/` writes `claim/…`, `actual/…` and `presence/…`; they meet nowhere else.
  *
  * Rules for an implementer
- * - The counter grows by one per commit that wrote something; every key written by it carries that number.
+ * - The counter grows by one per commit that wrote something; every key written by it carries that number. Deleting a missing key writes nothing.
  * - A commit whose resolution the caller saw survives `kill -9` of this process (and of the store's, if it has one);
  *   one that rejected left no trace. A commit in flight at a crash is there whole or not at all.
- * - Values are plain JSON. What is read is frozen and shared: never change it. 1 MiB at most per value, `too_large` otherwise.
+ * - Commits take effect in the order of the calls. Whoever saw one resolve sees it in every `get` and `list` from then on.
+ * - Values are plain JSON, at most 100 deep; what JSON cannot say is `invalid`. A value is as it was when `commit` was called. What is read is
+ *   frozen and shared: never change it. `too_large` above 1 MiB for a value and 32 MiB for a commit.
  * - Keys are 1 to 512 bytes of printable ASCII; prefixes are plain text, `desired/env/` by convention with the slash.
+ * - Besides the codes named below: `exhausted` when there is no room (nothing was written; it may work later), `unavailable` once the store is
+ *   closed, `failed` once it is broken and cannot say what became of the call.
  */
 export interface Store extends AsyncDisposable {
   get(key: string, call?: Call): Promise<Entry | undefined>
@@ -18,14 +22,19 @@ export interface Store extends AsyncDisposable {
   /**
    * All or nothing. Rejects with `conflict`, subject the key, when an `expect` does not hold. An empty commit, or one of
    * pure checks that hold, resolves with the present revision. Two writes to one key in a commit are `invalid`.
+   * A signal that aborts before the commit was handed on drops it; after that it changes nothing, and the outcome is told.
    */
-  commit(writes: Write[], call?: Call): Promise<Revision>
+  commit(writes: readonly Write[], call?: Call): Promise<Revision>
   /**
-   * Every commit after `from` that touches the prefix, in order, none twice. If `from` is older than what is remembered (10,000 commits at
-   * least), the first and only batch is `{ expired: true }` and the stream ends: list again. Ends when the signal aborts or the store closes.
+   * Every commit after `from` that touches the prefix, in order, none twice. If `from` is older than what is remembered (10,000 commits, or 64 MiB of
+   * values if that is less), or not of this store's past at all, the only batch is `{ expired: true }` and the stream ends: list again.
+   * A reader that falls so far behind meets the same as its last batch. Ends when the signal aborts or the store closes.
    */
-  watch(prefix: string, from: Revision, call?: Call): AsyncIterable<Batch>
-  /** A promise to be alive, renewed by itself until disposed. Keys written under it vanish when it ends, as one commit. */
+  watch(prefix: string, from: Revision, call?: WatchCall): AsyncIterable<Batch>
+  /**
+   * A promise to be alive, renewed by itself until disposed. Keys written under it vanish when it ends, as one commit; they do not
+   * outlive the store's process either. Writing under a lease that ended is `not_found`, subject `lease/ID`. 0.1 to 86,400 seconds, `invalid` otherwise.
+   */
   lease(seconds: number, call?: Call): Promise<Lease>
 }
 
@@ -33,10 +42,10 @@ export interface Store extends AsyncDisposable {
 export type Revision = number
 
 export interface Entry {
-  key: string
-  value: unknown
+  readonly key: string
+  readonly value: unknown
   /** Of the commit that last wrote it. */
-  revision: Revision
+  readonly revision: Revision
 }
 
 export interface Write {
@@ -45,13 +54,25 @@ export interface Write {
   value?: unknown
   /** `absent`, or the revision the key must have. Absent: no matter. */
   expect?: 'absent' | Revision
-  /** The key vanishes with this lease. A write without one takes a key out of its lease. */
+  /** The key vanishes with this lease. A write of a value without one takes a key out of its lease. */
   lease?: string
 }
 
-export type Batch =
-  | { revision: Revision; changes: { key: string; /** undefined: deleted */ value: unknown }[]; expired?: false }
-  | { expired: true }
+export interface WatchCall extends Call {
+  /**
+   * Also tells of commits that do not touch the prefix: by a batch without changes, when there is nothing else to tell. Its revision
+   * says that all up to there has been delivered, so a reader can tell whether it has seen a commit made elsewhere.
+   */
+  progress?: boolean
+}
+
+export type Batch = { revision: Revision; changes: readonly Change[]; expired?: false } | { expired: true }
+
+export interface Change {
+  readonly key: string
+  /** Undefined: deleted. */
+  readonly value: unknown
+}
 
 export interface Lease extends AsyncDisposable {
   readonly id: string

@@ -27,6 +27,8 @@ export interface Channel extends AsyncDisposable {
    * A command that cannot be started is `not_found` (no such program) or `failed`, with the guest's reason.
    */
   exec(command: Command, options: ExecOptions, call?: Call): Promise<Exit>
+  /** Asks the guest to write its disks and power off; resolves when it has begun. Absent where the guest cannot be asked. */
+  halt?(call?: Call): Promise<void>
   /** Aborts once the channel was disposed or its guest is gone for good. */
   readonly closed: AbortSignal
 }

@@ -3,6 +3,7 @@ import type { Effects } from '../../base/effects.ts'
 import type { Log } from '../../base/log.ts'
 import type { World } from '../../base/world.ts'
 import type { Call } from '../../model/call.ts'
+import type { ImageManifest } from '../../model/image.ts'
 import type { Disk, Plan, Saved } from '../../model/plan.ts'
 import type { Channel } from '../channel/channel.ts'
 
@@ -21,6 +22,8 @@ import type { Channel } from '../channel/channel.ts'
  */
 export interface Engine extends AsyncDisposable {
   readonly features: EngineFeatures
+  /** Images the engine brings with it, without files: listed as `<engine>:<name>`. */
+  readonly images?: readonly ImageManifest[]
   /** Whether it works here: really starts something, once, within a few seconds. Never throws. */
   probe(call?: Call): Promise<Probe>
   /** Resolves when the guest's processor runs. `failed` tells why it does not, in the engine's own last words. */
@@ -53,6 +56,8 @@ export interface Engine extends AsyncDisposable {
 export interface EngineFeatures {
   /** How guests are run, for people: `kvm`, `tcg`, `none`. */
   accel: string
+  /** How many starts at the same time gain anything; the caller makes more wait. Absent: no limit. */
+  startsAtOnce?: number
   /** Boot ways it can run. */
   boots: readonly ('kernel' | 'disk')[]
   /** Kinds of network card it can open. */

@@ -1,0 +1,59 @@
+/* Numbers of the rexec protocol. docs/rexec-protocol.md explains them; src/drivers/channel/rexec/protocol.ts says the same to the host. */
+#pragma once
+
+#include <stdint.h>
+
+enum {
+  PROTOCOL_VERSION = 1,
+  HEADER_SIZE = 9, /* u32 length, u8 type, u32 id; all numbers little-endian */
+  TRAILER_SIZE = 8,
+  PAYLOAD_MAX = 64 << 10,
+  FRAME_MAX = HEADER_SIZE + PAYLOAD_MAX + TRAILER_SIZE,
+  FILLER_SIZE = FRAME_MAX, /* zeros before HELLO and AWAKE: more than any frame can hold, enough to complete any */
+  MAGIC_SIZE = 16,
+  NONCE_SIZE = 16, /* no byte of it is zero; the last TRAILER_SIZE are the trailer */
+  HELLO_SIZE = MAGIC_SIZE + NONCE_SIZE + 4,
+  REQUEST_MAX = 16 << 20,
+  STDIN_WINDOW = 256 << 10,
+};
+
+/* Each starts with a length that no frame can have. */
+#define HELLO_MAGIC "\xff\xfftt-rexec hello" /* host: nonce, u32 version */
+#define AGREE_MAGIC "\xff\xfftt-rexec agree" /* guest: nonce, then frames */
+#define AWAKE_MAGIC "\xff\xfftt-rexec awake" /* guest: whoever hears this, say HELLO */
+
+enum frame_type {
+  /* host to guest */
+  FRAME_EXEC = 0x01,
+  FRAME_STDIN = 0x02,
+  FRAME_EOF = 0x03,
+  FRAME_CREDIT = 0x04,
+  FRAME_SIGNAL = 0x05,
+  FRAME_KILL = 0x06,
+  FRAME_PING = 0x07,
+  FRAME_HALT = 0x08,
+  FRAME_BYE = 0x09,
+  /* guest to host */
+  FRAME_FACTS = 0x81,
+  FRAME_STDOUT = 0x82,
+  FRAME_STDERR = 0x83,
+  FRAME_EXIT = 0x84,
+  FRAME_ERROR = 0x85,
+  FRAME_TAKEN = 0x86,
+  FRAME_PONG = 0x87,
+  FRAME_HALTED = 0x88,
+};
+
+enum exec_flag { EXEC_MORE = 1, EXEC_NO_STDIN = 2 };
+enum exec_field { FIELD_ARG = 'a', FIELD_SHELL = 's', FIELD_ENV = 'e', FIELD_CWD = 'd' };
+
+static inline uint32_t get_u32(const uint8_t *at) {
+  return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static inline void put_u32(uint8_t *at, uint32_t value) {
+  at[0] = (uint8_t)value;
+  at[1] = (uint8_t)(value >> 8);
+  at[2] = (uint8_t)(value >> 16);
+  at[3] = (uint8_t)(value >> 24);
+}

@@ -1,0 +1,182 @@
+import * as v from 'valibot'
+import type { World } from '../base/world.ts'
+import type { Call } from '../model/call.ts'
+import type { Change, Cloud } from '../model/cloud.ts'
+import type { EnvAsked } from '../model/env.ts'
+import { asTtError, fail } from '../model/errors.ts'
+import { type Kind, kinds } from '../model/kinds.ts'
+import type { SessionRequest } from '../model/session.ts'
+import { Follow, Nothing, PatchEnv, PutEnv, PutEnvelope, Request, requestOf, Run, Under, Wait } from './bodies.ts'
+import { mergePatch } from './merge-patch.ts'
+import type { Reply } from './reply.ts'
+import type { RouteId } from './routes.ts'
+import { logBytes } from './session-frames.ts'
+import { present, settledEnv } from './waiting.ts'
+
+/** A request after its token, path, query and body were checked. */
+export interface Asking<Q, B> {
+  cloud: Cloud
+  params: Record<string, string>
+  query: Q
+  body: B
+  /** From `If-Match` or `If-None-Match`. */
+  expect?: string
+  /** `Accept: text/event-stream`. */
+  wantsEvents: boolean
+  /** Counters of the server, as text. */
+  metrics: () => string
+  world: World
+  call: Call
+}
+
+export interface Endpoint<Q = unknown, B = unknown> {
+  query: v.GenericSchema<unknown, Q>
+  body?: v.GenericSchema<unknown, B>
+  /** The body as documented, where it says more than what is checked at the door. */
+  shown?: v.GenericSchema
+  /** Heeds `If-Match` and `If-None-Match`. */
+  conditional?: true
+  answer(asking: Asking<Q, B>): Promise<Reply>
+}
+
+const endpoint = <Q, B = undefined>(one: Endpoint<Q, B>): Endpoint => one as unknown as Endpoint
+const plain = (answer: (asking: Asking<unknown, undefined>) => Promise<Reply>) => endpoint({ query: Nothing, answer })
+
+const listing = (kind: Kind) =>
+  endpoint({
+    query: Under,
+    answer: ({ cloud, query, wantsEvents, call }) => (wantsEvents ? changesOf(cloud, kind, { ...query, call }) : listOf(cloud, kind, { ...query, call })),
+  })
+
+const getting = (kind: Kind) =>
+  plain(async ({ cloud, params, call }) => ({ type: 'resource', resource: await cloud.collection(kind).get(params.name ?? '', call) }))
+
+const perKind = {
+  ...(Object.fromEntries(kinds.map((kind) => [`list-${kind}`, listing(kind)])) as Record<`list-${Kind}`, Endpoint>),
+  ...(Object.fromEntries(kinds.map((kind) => [`get-${kind}`, getting(kind)])) as Record<`get-${Kind}`, Endpoint>),
+}
+
+/** What each route does with a Cloud. */
+export const endpoints: Record<RouteId, Endpoint> = {
+  ...perKind,
+  ping: plain(async () => ({ type: 'json', value: { ok: true } })),
+  version: plain(async ({ cloud, call }) => {
+    const { version, ...about } = await cloud.about(call)
+    return { type: 'json', value: { version, ...about } }
+  }),
+  about: plain(async ({ cloud, call }) => ({ type: 'json', value: await cloud.about(call) })),
+  metrics: plain(async ({ metrics }) => ({ type: 'text', contentType: 'text/plain; version=0.0.4', text: metrics() })),
+  openapi: plain(async () => ({ type: 'json', value: (await import('./openapi.ts')).openapi() })),
+  'get-env': endpoint({
+    query: Wait,
+    async answer({ cloud, params, query, world, call }) {
+      const name = params.name ?? ''
+      if (query.wait === undefined) return { type: 'resource', resource: await cloud.collection('env').get(name, call) }
+      const resource = await settledEnv(cloud, name, { seconds: query.wait, world, call })
+      return { type: 'resource', resource: resource ?? (await cloud.collection('env').get(name, call)) }
+    },
+  }),
+  'put-env': endpoint({
+    query: Wait,
+    body: PutEnvelope,
+    shown: PutEnv,
+    conditional: true,
+    answer: ({ body, ...asking }) => keptEnv({ ...asking, put: { ...body, spec: body.spec as unknown as EnvAsked } }),
+  }),
+  'patch-env': endpoint({
+    query: Wait,
+    body: PatchEnv,
+    conditional: true,
+    async answer({ body, ...asking }) {
+      for (let tries = 1; ; tries++) {
+        const seen = await asking.cloud.collection('env').get(asking.params.name ?? '', asking.call)
+        const spec = mergePatch(seen.spec, body.spec) as EnvAsked
+        try {
+          return await keptEnv({ ...asking, expect: asking.expect ?? seen.revision, put: { spec } })
+        } catch (thrown) {
+          const lostRace = asTtError(thrown).code === 'conflict' && asking.expect === undefined
+          if (!lostRace || tries >= 10) throw thrown
+        }
+      }
+    },
+  }),
+  'remove-env': endpoint({
+    query: Wait,
+    async answer({ cloud, params, query, world, call }) {
+      const name = params.name ?? ''
+      await cloud.collection('env').remove(name, call)
+      const resource = query.wait === undefined ? await present(cloud, name, call) : await settledEnv(cloud, name, { seconds: query.wait, world, call })
+      return resource?.removing === undefined ? { type: 'nothing' } : { type: 'resource', resource, status: 202 }
+    },
+  }),
+  'list-vms-of-env': plain(({ cloud, params, wantsEvents, call }) => {
+    const options = { under: params.name ?? '', call }
+    return wantsEvents ? changesOf(cloud, 'vm', options) : listOf(cloud, 'vm', options)
+  }),
+  'get-vm-of-env': plain(async ({ cloud, params, call }) => {
+    return { type: 'resource', resource: await cloud.collection('vm').get(`${params.name}.${params.index}`, call) }
+  }),
+  logs: endpoint({
+    query: Follow,
+    async answer({ cloud, params, query, call }) {
+      const vm = await cloud.collection('vm').get(`${params.name}.${params.index}`, call)
+      const vms = { envs: [vm.spec.env], indices: [vm.spec.index] }
+      return { type: 'bytes', pieces: await logBytes(await cloud.open({ type: 'logs', vms, follow: query.follow ?? false }, call), call.signal) }
+    },
+  }),
+  run: endpoint({
+    query: Nothing,
+    body: Run,
+    async answer({ cloud, params, body, call }) {
+      const { shell, argv, stdin, prefixes, indices, ...context } = body
+      const command = shell === undefined ? { argv: argv ?? [] } : { shell }
+      const vms = { envs: [params.name ?? ''], prefixes, indices }
+      const session = await cloud.open({ type: 'exec', vms, command, ...context, stdin: stdin !== undefined }, call)
+      return { type: 'frames', session, stdin: stdin === undefined ? undefined : bytesOf(stdin) }
+    },
+  }),
+  session: endpoint({
+    query: Nothing,
+    body: Request,
+    async answer({ cloud, body, call }) {
+      const request = requestOf(body)
+      if (needsInput(request)) fail('invalid', `a session of type ${request.type} with input needs a WebSocket`, { remedy: 'connect to /v1/session by WebSocket' })
+      return { type: 'frames', session: await cloud.open(request, call) }
+    },
+  }),
+  'join-session': plain(async () => fail('invalid', 'this path is for WebSockets', { subject: 'session', remedy: 'POST the request here, or connect by WebSocket' })),
+}
+
+/** Whether what a session does depends on what its caller says later. */
+export const needsInput = (request: SessionRequest): boolean => request.type === 'console' || (request.type === 'exec' && request.stdin === true)
+
+const listOf = async (cloud: Cloud, kind: Kind, { under, call }: { under?: string; call: Call }): Promise<Reply> => ({
+  type: 'list',
+  listing: await cloud.collection(kind).list({ under }, call),
+})
+
+/** The first change is awaited, so that a refusal is an answer of its own and no event. */
+async function changesOf(cloud: Cloud, kind: Kind, { under, call }: { under?: string; call: Call }): Promise<Reply> {
+  const iterator = cloud.collection(kind).watch({ under }, call)[Symbol.asyncIterator]()
+  const first = await iterator.next()
+  return { type: 'changes', changes: resumed(first, iterator) }
+}
+
+async function* resumed(first: IteratorResult<Change<Kind>>, iterator: AsyncIterator<Change<Kind>>): AsyncGenerator<Change<Kind>> {
+  try {
+    for (let step = first; !step.done; step = await iterator.next()) yield step.value
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+async function keptEnv(asking: Omit<Asking<{ wait?: number }, never>, 'body'> & { put: { spec: EnvAsked; uid?: string; owner?: string } }): Promise<Reply> {
+  const { cloud, params, query, expect, put, world, call } = asking
+  const name = params.name ?? ''
+  const kept = await cloud.collection('env').put(name, { ...put, expect }, call)
+  if (query.wait === undefined) return { type: 'resource', resource: kept }
+  const resource = await settledEnv(cloud, name, { seconds: query.wait, uid: kept.uid, world, call })
+  return { type: 'resource', resource: resource ?? fail('not_found', `ENV ${name} was removed meanwhile`, { subject: `env/${name}` }) }
+}
+
+const bytesOf = (stdin: string | { base64: string }): Uint8Array => (typeof stdin === 'string' ? Buffer.from(stdin) : Buffer.from(stdin.base64, 'base64'))

@@ -1,0 +1,183 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import * as v from 'valibot'
+import type { Log } from '../base/log.ts'
+import { randomHex, type World } from '../base/world.ts'
+import type { Cloud } from '../model/cloud.ts'
+import { fail, type Problem, problemOf, TtError } from '../model/errors.ts'
+import { shown } from '../model/names.ts'
+import type { User } from '../model/user.ts'
+import { jsonBody } from './body.ts'
+import { type Endpoint, endpoints } from './endpoints.ts'
+import type { Metrics } from './metrics.ts'
+import { expectOf } from './preconditions.ts'
+import { type Match, match } from './routes.ts'
+import { send, sendProblem } from './sending.ts'
+
+/** What a server is made of. */
+export interface ServerParts {
+  /** The Cloud as this user may see it. Called per request. */
+  cloudFor(user: User): Cloud
+  /** Whose token it is; compares in constant time. */
+  authenticate(token: string): User | undefined | Promise<User | undefined>
+  world: World
+  log: Log
+}
+
+export interface Exchanging extends ServerParts {
+  metrics: Metrics
+  /** Aborted when the client is gone or the server stops. */
+  controller: AbortController
+}
+
+/** One request and its answer. Never rejects: whatever goes wrong is answered, or cuts the connection if the answer has begun. */
+export async function exchange(request: IncomingMessage, response: ServerResponse, parts: Exchanging): Promise<void> {
+  const { world, metrics } = parts
+  const began = world.ticks()
+  const id = requestId(request.headers['x-request-id'], world)
+  const { method = 'GET' } = request
+  const path = pathOf(request.url ?? '/')
+  const log = parts.log.with({ request: id, method, path: path.raw })
+  const seen: { user?: User; route?: string } = {}
+  for (const [name, value] of fixedHeaders) response.setHeader(name, value)
+  response.setHeader('x-request-id', id)
+  try {
+    await answer({ request, response, path, parts, seen })
+  } catch (thrown) {
+    refuse(thrown, { response, log, id })
+  }
+  const ms = world.ticks() - began
+  metrics.answered(seen.route ?? 'none', response.statusCode, ms)
+  const note = { status: response.statusCode, ms: Math.round(ms * 10) / 10, user: seen.user?.name }
+  if (method === 'GET' || method === 'HEAD') log.debug('answered', note)
+  else log.info('answered', note)
+}
+
+const fixedHeaders = [
+  ['cache-control', 'no-store'],
+  ['x-content-type-options', 'nosniff'],
+] as const
+
+interface Path {
+  raw: string
+  query: string
+}
+
+interface Answering {
+  request: IncomingMessage
+  response: ServerResponse
+  path: Path
+  parts: Exchanging
+  /** What the log is to say, filled in as it becomes known. */
+  seen: { user?: User; route?: string }
+}
+
+async function answer({ request, response, path, parts, seen }: Answering): Promise<void> {
+  const { method: spoken = 'GET' } = request
+  const method = spoken === 'HEAD' ? 'GET' : spoken
+  const isPing = path.raw === '/ping' && method === 'GET'
+  const user = isPing ? nobody : await authenticated(request, parts)
+  seen.user = user
+  const found = matched(method, path.raw)
+  const { route } = found
+  if (!route) {
+    response.setHeader('allow', allowed(found))
+    if (method === 'OPTIONS') response.writeHead(204).end()
+    else sendProblem(response, notOffered(spoken, path.raw, found), 405)
+    return
+  }
+  seen.route = route.id
+  const reply = await endpoints[route.id].answer(await asking({ request, path, parts, found: { ...found, route }, user }))
+  // The head alone is wanted, so whatever would stream is ended before it begins.
+  if (spoken === 'HEAD') parts.controller.abort()
+  await send(reply, { response, world: parts.world, signal: parts.controller.signal })
+}
+
+const notOffered = (method: string, path: string, found: Match): Problem => ({
+  code: 'unsupported',
+  message: `${method} is not offered here`,
+  subject: found.kind === undefined ? path.slice(0, 300) : `${found.kind}/${found.params.name ?? ''}`,
+  remedy: `use ${allowed(found)}`,
+})
+
+async function asking(from: { request: IncomingMessage; path: Path; parts: Exchanging; found: Match & { route: NonNullable<Match['route']> }; user: User }) {
+  const { request, path, parts, found, user } = from
+  const endpoint: Endpoint = endpoints[found.route.id]
+  const { headers } = request
+  const expect = expectOf(headers['if-match'], request.method === 'GET' || request.method === 'HEAD' ? undefined : headers['if-none-match'])
+  if (expect !== undefined && !endpoint.conditional) fail('invalid', 'preconditions are not offered here', { remedy: 'leave If-Match and If-None-Match out' })
+  return {
+    cloud: parts.cloudFor(user),
+    params: found.params,
+    query: checked(endpoint.query, queryOf(path.query), 'the query'),
+    body: endpoint.body ? checked(endpoint.body, await jsonBody(request), 'the body') : undefined,
+    expect,
+    wantsEvents: /\btext\/event-stream\b/.test(headers.accept ?? ''),
+    metrics: parts.metrics.text,
+    world: parts.world,
+    call: { signal: parts.controller.signal },
+  }
+}
+
+const nobody: User = { name: 'nobody', role: 'user' }
+
+/** Refuses without a valid token, whatever the path: a stranger learns nothing of what is there. */
+export async function authenticated({ headers }: IncomingMessage, { authenticate }: ServerParts): Promise<User> {
+  const token = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
+  const user = token === undefined ? undefined : await authenticate(token)
+  return user ?? fail('unauthenticated', token === undefined ? 'no token was given' : 'the token is not valid', { remedy: 'send the header "authorization: Bearer TOKEN"' })
+}
+
+/** Path and query as they came; an absolute URL, as for proxies, is taken for its path. */
+export function pathOf(url: string): Path {
+  const local = url.startsWith('/') ? url : (/^https?:\/\/[^/?]*(.*)$/i.exec(url)?.[1] ?? url)
+  const at = local.indexOf('?')
+  return at < 0 ? { raw: local || '/', query: '' } : { raw: local.slice(0, at) || '/', query: local.slice(at + 1) }
+}
+
+function matched(method: string, path: string): Match {
+  let found: Match | undefined
+  try {
+    found = match(method, path)
+  } catch {
+    fail('invalid', 'the path has a broken percent-encoding')
+  }
+  return found ?? fail('not_found', `there is nothing at ${shown(path)}`, { remedy: 'see /v1/openapi.json' })
+}
+
+const allowed = ({ allow }: Match) => [...allow, ...(allow.includes('GET') ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+
+function queryOf(query: string): Record<string, string> {
+  const entries = [...new URLSearchParams(query)]
+  const names = entries.map(([name]) => name)
+  const twice = names.find((name, at) => names.indexOf(name) !== at)
+  if (twice !== undefined) fail('invalid', `the query names ${shown(twice)} twice`)
+  return Object.fromEntries(entries)
+}
+
+/** The value by its schema; `invalid` names the first thing that is wrong and the rule. */
+export function checked<T>(schema: v.GenericSchema<unknown, T>, value: unknown, what: string): T {
+  const parsed = v.safeParse(schema, value, { abortEarly: true })
+  if (parsed.success) return parsed.output
+  const [issue] = parsed.issues
+  const place = v.getDotPath(issue)
+  const where = place === null ? what : `${what}'s ${shown(place)}`
+  if (value === undefined) return fail('invalid', `${what} is missing`)
+  return fail('invalid', issue.expected === 'never' ? `${where} is not known` : `${where}: ${issue.message.replace(/^Invalid \w+: /, '').slice(0, 300)}`)
+}
+
+/** A caller's own id is kept if it is harmless in a header and a log. */
+function requestId(given: string | string[] | undefined, world: World): string {
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomHex(world, 8)
+}
+
+function refuse(thrown: unknown, { response, log, id }: { response: ServerResponse; log: Log; id: string }): void {
+  const problem = problemOf(thrown)
+  const isFault = problem.code === 'internal' && !(thrown instanceof TtError)
+  if (problem.code === 'internal') log.error('a fault', { fault: thrown instanceof Error ? thrown.stack : String(thrown) })
+  if (response.headersSent || response.destroyed) {
+    response.destroy()
+    return
+  }
+  if (problem.code === 'unauthenticated') response.setHeader('www-authenticate', 'Bearer')
+  sendProblem(response, isFault ? { code: 'internal', message: 'the server has a fault', remedy: `look for the request ${id} in its log` } : problem)
+}

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { plainEffects } from '../../base/effects.ts'
+import { silentLog } from '../../base/log.ts'
+import { realWorld } from '../../base/world.ts'
+import { fake } from './fake.ts'
+import { volumeContract } from './volume.contract.ts'
+
+await volumeContract({ name: 'fake', factory: fake, base: async (dir) => ({ path: join(dir, 'base.raw'), format: 'raw', sizeBytes: 1 << 20 }) })
+
+test('10,000 volumes are made in half a second, and found again', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tt-volume-'))
+  try {
+    const home = { dir, mark: 'tests', world: realWorld, effects: plainEffects(), log: silentLog }
+    const ids = Array.from({ length: 10_000 }, (_, index) => `env.${index}`)
+    const volumes = await fake(home, {})
+    const start = performance.now()
+    await Promise.all(ids.map((id) => volumes.create(id, { sizeBytes: 1 << 30 })))
+    const took = performance.now() - start
+    assert(took < 500, `${took} ms`)
+    await volumes[Symbol.asyncDispose]()
+    const again = await fake(home, {})
+    assert.deepEqual(await again.list(), ids)
+    await again[Symbol.asyncDispose]()
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
+})

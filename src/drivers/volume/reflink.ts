@@ -1,0 +1,77 @@
+import { constants, copyFile, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import * as v from 'valibot'
+import { hasErrno } from '../../base/files.ts'
+import { randomHex } from '../../base/world.ts'
+import { driverOptions } from '../../model/driver-options.ts'
+import { asTtError, fail } from '../../model/errors.ts'
+import type { Disk } from '../../model/plan.ts'
+import { checkedBase, checkedSize, headOf } from './volume-base.ts'
+import { volumeFiles } from './volume-files.ts'
+import type { VolumeFactory } from './volume.ts'
+
+/** Volumes as raw files that share their base's blocks until they are written: for btrfs, XFS and whatever else has FICLONE, and bases on the same file system. */
+export const reflink: VolumeFactory = async (home, options) => {
+  driverOptions('volume reflink', v.strictObject({}), options)
+  const dir = resolve(home.dir)
+  const files = volumeFiles({ ...home, dir }, '.raw')
+  return {
+    features: { format: 'raw', clone: false, snapshot: false },
+    async probe() {
+      const path = join(dir, `probe-${randomHex(home.world, 4)}`)
+      const [from, to] = [`${path}.from.new`, `${path}.to.new`]
+      const contents = 'shared'.repeat(2000) // More than a file system would keep in the inode.
+      const attempt = async () => {
+        await writeFile(from, contents)
+        await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE)
+        return (await readFile(to, 'utf8')) === contents
+      }
+      try {
+        const same = await home.effects.act({ kind: 'file', verb: 'make', subject: to }, attempt)
+        return same ? { usable: true, version: 'FICLONE' } : { usable: false, why: `a shared copy in ${dir} is not the same` }
+      } catch (fault) {
+        return { usable: false, why: cannotShare(fault) ? `the file system of ${dir} cannot share blocks between files; btrfs and XFS can` : asTtError(fault).message }
+      } finally {
+        await Promise.all([rm(from, { force: true }), rm(to, { force: true })])
+      }
+    },
+    async create(id, { base, sizeBytes, owner }, call) {
+      call?.signal?.throwIfAborted()
+      const found = base && rawBase(checkedBase(base))
+      const wholeBytes = checkedSize(id, sizeBytes, found?.sizeBytes)
+      await files.make(id, owner, async (temporary) => {
+        if (found) await share(found.path, temporary)
+        else await (await open(temporary, 'wx', 0o600)).close()
+        await truncate(temporary, wholeBytes)
+      })
+    },
+    async attach(id) {
+      const path = await files.find(id)
+      return { path, format: 'raw', sizeBytes: headOf(path).fileBytes }
+    },
+    destroy: (id) => files.destroy(id),
+    list: () => files.list(),
+    async [Symbol.asyncDispose]() {},
+  }
+}
+
+function rawBase(base: Disk): Disk {
+  if (base.format === 'raw') return base
+  return fail('unsupported', `the base disk ${base.path} is ${base.format}, and only raw ones can be shared`, {
+    remedy: 'convert it with qemu-img convert -O raw, or use the volume driver qcow2',
+  })
+}
+
+async function share(from: string, to: string): Promise<void> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+  } catch (fault) {
+    if (!cannotShare(fault)) throw fault
+    fail('unsupported', `the blocks of ${from} cannot be shared with ${to}`, {
+      remedy: 'keep images and volumes on one file system that can, or use the volume driver qcow2',
+      cause: fault,
+    })
+  }
+}
+
+const cannotShare = (fault: unknown) => ['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EINVAL', 'ENOTTY'].some((errno) => hasErrno(fault, errno))

@@ -1,0 +1,105 @@
+import type { Log } from '../base/log.ts'
+import { Loop } from '../base/loop.ts'
+import type { World } from '../base/world.ts'
+import { type Demand, expand, minus, nothing, plus } from '../model/expand.ts'
+import { type HostRecord, keys, lastPart } from '../model/records.ts'
+import type { VmSpec } from '../model/vm.ts'
+import type { Store } from '../store/store.ts'
+import { type HostViews, isWanted } from './views.ts'
+
+export interface ClaimOptions {
+  name: string
+  store: Store
+  views: HostViews
+  world: World
+  log: Log
+  total: Demand
+  /** Whether this host has what the VM needs: engine and image. */
+  able: (vm: VmSpec) => boolean
+}
+
+/** VMs claimed in one commit: few enough that a lost race costs little. */
+const perCommit = 400
+
+/**
+ * Takes VMs nobody runs, by compare-and-set: of all hosts that want one exactly one gets it. The ENV's revision is checked in the same commit, so
+ * nothing is claimed for an ENV that is being removed. This host's own ledger, the sum of its claims, has the last word on room.
+ */
+export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): Demand } {
+  const { name, views, world, log } = options
+  const held = new Map<string, Demand>()
+  let used = nothing
+  const waiting = new Set<string>()
+  const loop = new Loop((env) => turn(options, env, { used: () => used, waiting }), {
+    world,
+    width: 2,
+    backoffMs: { first: 2, last: 1000 },
+    onFault: (env, fault, tries) => (tries > 5 ? log.warn('VMs could not be claimed', { env, fault: String(fault), tries }) : undefined),
+  })
+  const stops = [
+    views.claims.onChange((key, now, before) => {
+      const id = lastPart(key)
+      if (now?.value.host === name && !held.has(id)) {
+        const demand = demandOfVm(views.wish(id))
+        held.set(id, demand)
+        used = plus(used, demand)
+      } else if (!now && before) {
+        const demand = held.get(id)
+        if (demand) used = minus(used, demand)
+        held.delete(id)
+        for (const env of waiting) loop.touch(env)
+      }
+    }),
+    views.envs.onChange((key) => loop.touch(lastPart(key))),
+    views.phases.onChange((key) => loop.touch(lastPart(key))),
+  ]
+  return {
+    used: () => used,
+    async [Symbol.asyncDispose]() {
+      stops.forEach((stop) => stop())
+      await loop[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function turn(options: ClaimOptions, envName: string, state: { used(): Demand; waiting: Set<string> }): Promise<number | void> {
+  const { name, store, views, total, able, log } = options
+  state.waiting.delete(envName)
+  const seen = views.envs.get(keys.env(envName))
+  if (!seen || !isWanted(views.phases, seen.value)) return
+  let room = minus(total, state.used())
+  let skipped = false
+  let batch: VmSpec[] = []
+  const flush = async () => {
+    if (batch.length === 0) return
+    const writes = batch.map((vm) => ({ key: keys.claim(vm.id), value: { host: name, env: envName }, expect: 'absent' as const }))
+    batch = []
+    await views.reached(await store.commit([{ key: keys.env(envName), expect: seen.revision }, ...writes]))
+  }
+  for (const vm of expand(seen.value)) {
+    if (views.claims.get(keys.claim(vm.id))) continue
+    const demand = demandOfVm(vm)
+    if ((vm.host !== undefined && vm.host !== name) || !able(vm) || !fits(demand, room)) {
+      skipped = true
+      continue
+    }
+    room = minus(room, demand)
+    batch.push(vm)
+    if (batch.length >= perCommit) await flush()
+  }
+  await flush()
+  if (!skipped) return
+  state.waiting.add(envName)
+  log.debug('some VMs of an ENV are not for this host now', { env: envName })
+  return claimDelayMs(name, [...views.hosts.entries()].map(([key, host]) => ({ name: lastPart(key), host: host.value }))) + 1000
+}
+
+const demandOfVm = (vm: VmSpec | undefined): Demand => (vm ? { cpu: vm.stopped ? 0 : vm.cpu, memMb: vm.stopped ? 0 : vm.memMb, diskMb: vm.diskMb, vms: 1 } : nothing)
+
+const fits = (demand: Demand, room: Demand): boolean => demand.cpu <= room.cpu && demand.memMb <= room.memMb && demand.diskMb <= room.diskMb && demand.vms <= room.vms
+
+/** How long a host waits before it claims: the largest, or the only one, not at all; each further one 20 ms more, so that one usually wins unopposed. */
+export function claimDelayMs(name: string, hosts: { name: string; host: HostRecord }[]): number {
+  const order = [...hosts].sort((a, b) => b.host.total.memMb - a.host.total.memMb || a.name.localeCompare(b.name))
+  return Math.max(0, order.findIndex((one) => one.name === name)) * 20
+}

@@ -1,0 +1,114 @@
+import { background as makeBackground } from '../base/background.ts'
+import type { Effects } from '../base/effects.ts'
+import type { Log } from '../base/log.ts'
+import type { World } from '../base/world.ts'
+import type { ChannelFactory } from '../drivers/channel/channel.ts'
+import type { Engine } from '../drivers/engine/engine.ts'
+import type { NetworkDriver } from '../drivers/network/network.ts'
+import type { VolumeDriver } from '../drivers/volume/volume.ts'
+import type { Demand } from '../model/expand.ts'
+import type { EngineFact, UnusableFact } from '../model/host.ts'
+import { lastPart } from '../model/records.ts'
+import type { Leak, Peer } from '../model/session.ts'
+import type { Store } from '../store/store.ts'
+import { addressBook, parseIp } from './addresses.ts'
+import { runClaims } from './claims.ts'
+import { guests } from './guests.ts'
+import { catalogue } from './images.ts'
+import { findLeaks, ownedLinks, sweep } from './leaks.ts'
+import { runPresence } from './presence.ts'
+import { report as makeReport } from './report.ts'
+import { hostSessions } from './sessions.ts'
+import { hostViews } from './views.ts'
+import { runVms } from './vms.ts'
+
+export interface HostOptions {
+  /** Unique among the hosts of a store. */
+  name: string
+  address: string
+  version: string
+  store: Store
+  world: World
+  effects: Effects
+  log: Log
+  /** Drivers that were probed and work. */
+  engines: ReadonlyMap<string, { engine: Engine; version: string }>
+  volume: { name: string; driver: VolumeDriver }
+  network: { name: string; driver: NetworkDriver }
+  channels: Record<string, ChannelFactory>
+  unusable: UnusableFact[]
+  total: Demand
+  subnet: string
+  portFrom: number
+  portTo: number
+  images: { dirs: string[]; cacheDir: string; recipesDir?: string }
+  dataDir: string
+  /** Names that belong in the data directory. */
+  expected: ReadonlySet<string>
+  /** The first of the user ids given to VMs; absent where the server may not change users. */
+  uidBase?: number
+  /** Names the present boot of the machine. */
+  boot: string
+}
+
+export interface Host extends AsyncDisposable {
+  /** Sessions into this host's VMs. */
+  peer: Peer
+  leaks(): Promise<Leak[]>
+}
+
+/** Makes this machine be as asked and says how it is: everything of `host/`, wired. VMs outlive it. */
+export async function runHost(options: HostOptions): Promise<Host> {
+  const { name, store, world, effects, log } = options
+  await using building = new AsyncDisposableStack()
+  const background = building.use(makeBackground((what, fault) => log.error('background work ended', { what, fault: String(fault) })))
+  const views = building.use(await hostViews(store))
+  const engines = new Map([...options.engines].map(([engine, { engine: driver }]) => [engine, driver]))
+  const { driver: volume } = options.volume
+  const { driver: network } = options.network
+  const uidOf = (ip: string) => (options.uidBase === undefined ? undefined : options.uidBase + (parseIp(ip) % 2 ** 24))
+  const machine = { name, views, engines, volume, network, dataDir: options.dataDir, expected: options.expected, uidOf }
+  await sweep({ ...machine, log })
+
+  const addresses = addressBook(options)
+  for (const link of ownedLinks(machine)) addresses.adopt(link.id, link.id.split('.')[0] ?? '', link)
+  const report = makeReport(store)
+  let refresh = () => undefined as void
+  const images = building.use(await catalogue({ ...options.images, engines, world, effects, log, signal: background.signal, onChange: () => refresh() }))
+  const met = building.use(guests({ channels: options.channels, world, log, onAnswer: (id) => vms.touch(id) }))
+  const vms = building.use(runVms({ name, views, report, world, log, engines, volume, network, addresses, images, guests: met, boot: options.boot, uidOf }))
+  for (const engine of engines.values()) {
+    background.run('engine watch', async (signal) => {
+      for await (const id of engine.watch({ signal })) vms.touch(id)
+    })
+  }
+  const facts = () => ({
+    address: options.address,
+    version: options.version,
+    started,
+    total: options.total,
+    engines: [...options.engines].map(([engine, { engine: driver, version }]): EngineFact => ({ name: engine, version, features: factsOf(driver) })),
+    unusable: options.unusable,
+    images: images.specs(),
+    broken: images.broken(),
+    network: options.network.name,
+    volume: options.volume.name,
+  })
+  const started = new Date(world.now()).toISOString()
+  const presence = await runPresence({ name, store, report, world, facts, background })
+  refresh = presence.refresh
+  const able = ({ engine, image }: { engine: string; image: string }) => engines.has(engine) && images.specs()[image] !== undefined
+  building.use(runClaims({ name, store, views, world, log, total: options.total, able }))
+  for (const [key, seen] of views.claims.entries()) if (seen.value.host === name) vms.touch(lastPart(key))
+  const leaks = () => findLeaks(machine)
+  const stack = building.move()
+  return {
+    peer: hostSessions({ name, engines, guests: met, images, world, leaks }),
+    leaks,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+/** An engine's features as other hosts and people see them. */
+const factsOf = ({ features }: Engine): Record<string, boolean | string> =>
+  Object.fromEntries(Object.entries(features).map(([feature, value]) => [feature, typeof value === 'boolean' ? value : Array.isArray(value) ? value.join(' ') : String(value)]))

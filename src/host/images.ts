@@ -1,0 +1,163 @@
+import { watch } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Effects } from '../base/effects.ts'
+import type { Log } from '../base/log.ts'
+import { Loop } from '../base/loop.ts'
+import { run } from '../base/run.ts'
+import type { World } from '../base/world.ts'
+import type { Engine } from '../drivers/engine/engine.ts'
+import { fail } from '../model/errors.ts'
+import type { ImageSpec } from '../model/image.ts'
+import { type FoundImage, manifestIn, type Sighting, sightings, specOf } from './image-files.ts'
+
+export type { FoundImage } from './image-files.ts'
+
+export interface CatalogueOptions {
+  /** Directories of the operator's, searched deeply. */
+  dirs: string[]
+  /** Where built recipes lie; shared by all servers of the machine. */
+  cacheDir: string
+  /** The project's recipes, or undefined where there are none. */
+  recipesDir?: string
+  engines: ReadonlyMap<string, Engine>
+  world: World
+  effects: Effects
+  log: Log
+  /** Ends the watching of directories. */
+  signal: AbortSignal
+  onChange: () => void
+}
+
+/** What this host can start VMs from, kept up to date without being asked. */
+export interface Catalogue extends AsyncDisposable {
+  /** By name, for `image list` and admission. */
+  specs(): Record<string, ImageSpec>
+  broken(): Record<string, string>
+  get(name: string): FoundImage | undefined
+  /** The image, built first if it is a recipe nobody has built. */
+  resolve(name: string): Promise<FoundImage>
+  /** Builds a recipe, telling its steps; a running build of the same is joined. */
+  build(name: string, onStep?: (text: string) => void): Promise<void>
+}
+
+/** A change counts once nothing has touched the files for this long: a copy in progress is no image yet. */
+const settleMs = 2000
+/** Events tell of changes at once where the file system has them; this finds the rest. */
+const rescanMs = 10_000
+const buildLimitMs = 15 * 60 * 1000
+
+export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
+  const { world, log, signal, engines, onChange } = options
+  let found = new Map<string, FoundImage>()
+  let broken = new Map<string, string>()
+  let recipes = new Map<string, ImageSpec>()
+  const builds = new Map<string, { promise: Promise<void>; listeners: Set<(text: string) => void> }>()
+  const scan = async () => {
+    const next = await scanned(options)
+    recipes = await readRecipes(options)
+    const changed = JSON.stringify([[...next.found.values()], [...next.broken], next.pending]) !== JSON.stringify([[...found.values()], [...broken], 0])
+    ;({ found, broken } = next)
+    if (changed) onChange()
+    return next.pending
+  }
+  const loop = new Loop(async () => ((await scan()) > 0 ? settleMs : rescanMs), { world, onFault: (_key, fault) => log.warn('images could not be looked through', { fault: String(fault) }) })
+  await scan()
+  loop.touch('images')
+  for (const dir of [...options.dirs, options.cacheDir]) watchDir(dir, signal, () => loop.touch('images'))
+
+  const specs = () => {
+    const all: Record<string, ImageSpec> = {}
+    for (const [name, spec] of recipes) if (usable(spec, engines)) all[name] = { ...withUsable(spec, engines), buildable: true }
+    for (const [name, image] of found) if (usable(image.spec, engines)) all[name] = withUsable(image.spec, engines)
+    return all
+  }
+  const build = async (name: string, onStep?: (text: string) => void): Promise<void> => {
+    if (!recipes.has(name)) fail('not_found', `there is no recipe ${JSON.stringify(name)}`, { subject: `image/${name}`, remedy: 'see `tt image recipes`' })
+    const running = builds.get(name) ?? { promise: Promise.resolve(), listeners: new Set<(text: string) => void>() }
+    if (onStep) running.listeners.add(onStep)
+    if (!builds.has(name)) {
+      builds.set(name, running)
+      running.promise = runRecipe(options, name, (text) => running.listeners.forEach((tell) => tell(text)))
+        .then(async () => void (await scan()))
+        .finally(() => builds.delete(name))
+    }
+    await running.promise
+  }
+  return {
+    specs,
+    broken: () => Object.fromEntries(broken),
+    get: (name) => found.get(name),
+    async resolve(name) {
+      if (!found.has(name) && recipes.has(name)) await build(name, (text) => log.info('building an image', { image: name, step: text }))
+      return found.get(name) ?? fail('not_found', `this host has no image ${name}`, { subject: `image/${name}`, remedy: 'see `tt image list`' })
+    },
+    build,
+    [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](),
+  }
+}
+
+/** Everything in the directories now, what the engines bring, and how much of it must be looked at again because it may still be written to. */
+async function scanned({ dirs, cacheDir, engines, world }: CatalogueOptions): Promise<{ found: Map<string, FoundImage>; broken: Map<string, string>; pending: number }> {
+  const found = new Map<string, FoundImage>()
+  const broken = new Map<string, string>()
+  let pending = 0
+  for (const image of builtIn(engines)) found.set(image.name, image)
+  const names = new Set(engines.keys())
+  for (const dir of [cacheDir, ...dirs]) {
+    for await (const sighting of sightings(dir, names)) {
+      if (world.now() - sighting.settledMs < settleMs) pending++
+      else note(sighting, found, broken)
+    }
+  }
+  return { found, broken, pending }
+}
+
+function note(sighting: Sighting, found: Map<string, FoundImage>, broken: Map<string, string>): void {
+  if ('image' in sighting) found.set(sighting.name, sighting.image)
+  else broken.set(sighting.name, sighting.why)
+}
+
+function* builtIn(engines: ReadonlyMap<string, Engine>): Generator<FoundImage> {
+  for (const [engine, { images, features }] of engines) {
+    for (const manifest of images ?? []) {
+      const spec: ImageSpec = { ...specOf(manifest, 0), agent: features.channel ? 'engine' : manifest.agent, diskMb: manifest.defaults.diskMb ?? 0, ports: manifest.defaults.ports ?? [] }
+      yield { name: `${engine}:${manifest.name}`, spec, boot: manifest.boot, files: {}, options: manifest.options }
+    }
+  }
+}
+
+/** Recipes whose `about.json`, a manifest without files, says what they make. */
+async function readRecipes({ recipesDir }: CatalogueOptions): Promise<Map<string, ImageSpec>> {
+  const recipes = new Map<string, ImageSpec>()
+  if (recipesDir === undefined) return recipes
+  for (const name of await readdir(recipesDir).catch(() => [])) {
+    const manifest = await manifestIn(join(recipesDir, name), 'about.json')
+    if (typeof manifest !== 'string') recipes.set(manifest.name, specOf(manifest, 0))
+  }
+  return recipes
+}
+
+/** Runs a recipe as a program of its own; it locks, so servers that want the same image make it once. */
+async function runRecipe({ recipesDir, cacheDir, effects, log }: CatalogueOptions, name: string, onStep: (text: string) => void): Promise<void> {
+  const program = join(recipesDir ?? '', 'build')
+  const { code, stderr } = await effects.act({ kind: 'file', verb: 'make', subject: join(cacheDir, name) }, () =>
+    run(['sh', program, name], { timeoutMs: buildLimitMs, env: { ...process.env, TT_IMAGE_CACHE: cacheDir }, onErrorLine: onStep }),
+  )
+  if (code === 0) return
+  const why = stderr.trim().split('\n').slice(-2).join('; ')
+  log.warn('an image could not be built', { image: name, why })
+  fail('failed', `the image ${name} could not be built: ${why}`, { subject: `image/${name}`, remedy: `run images/build ${name} on the host to see it all` })
+}
+
+const usable = (spec: ImageSpec, engines: ReadonlyMap<string, Engine>) => spec.engines.some((engine) => engines.has(engine))
+const withUsable = (spec: ImageSpec, engines: ReadonlyMap<string, Engine>): ImageSpec => ({ ...spec, engines: spec.engines.filter((engine) => engines.has(engine)) })
+
+function watchDir(dir: string, signal: AbortSignal, onEvent: () => void): void {
+  try {
+    const watcher = watch(dir, { persistent: false, signal }, onEvent)
+    watcher.on('error', () => watcher.close())
+  } catch {
+    // No such directory, or no events there: the slow look finds what comes.
+  }
+}

@@ -1,0 +1,62 @@
+import type { EnvRoot } from '../model/expand.ts'
+import { expandOne } from '../model/expand.ts'
+import { parseVmId } from '../model/names.ts'
+import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type PhaseRecord, type VmRecord } from '../model/records.ts'
+import type { VmSpec } from '../model/vm.ts'
+import type { Store, View } from '../store/store.ts'
+import { view } from '../store/view.ts'
+
+/** What a host must know: what is wanted, who claimed what, and what it reported itself. */
+export interface HostViews extends AsyncDisposable {
+  envs: View<EnvRecord>
+  phases: View<PhaseRecord>
+  claims: View<ClaimRecord>
+  vms: View<VmRecord>
+  hosts: View<HostRecord>
+  /** The ENV with this uid, also while it is being removed. */
+  envOf(uid: string): EnvRecord | undefined
+  /** The VM as it is wanted now; undefined if it is to be gone. */
+  wish(id: string): VmSpec | undefined
+  reached(revision: number): Promise<void>
+}
+
+export async function hostViews(store: Store): Promise<HostViews> {
+  const stack = new AsyncDisposableStack()
+  const open = async <T>(prefix: string) => stack.use(await view<T>(store, prefix))
+  const envs = await open<EnvRecord>(keys.envs)
+  const phases = await open<PhaseRecord>(keys.phases)
+  const claims = await open<ClaimRecord>(keys.claims)
+  const vms = await open<VmRecord>(keys.vms)
+  const hosts = await open<HostRecord>(keys.hosts)
+  const byUid = new Map<string, EnvRecord>()
+  stack.defer(
+    envs.onChange((_key, now, before) => {
+      if (before && before.value.uid !== now?.value.uid) byUid.delete(before.value.uid)
+      if (now) byUid.set(now.value.uid, now.value)
+    }),
+  )
+  const envOf = (uid: string) => byUid.get(uid)
+  return {
+    envs,
+    phases,
+    claims,
+    vms,
+    hosts,
+    envOf,
+    wish(id) {
+      const parts = parseVmId(id)
+      const env = parts && envOf(parts.envUid)
+      return env && isWanted(phases, env) ? expandOne(env, parts.index) : undefined
+    },
+    reached: async (revision) => {
+      await Promise.all([envs, phases, claims, vms].map((one) => one.reached(revision)))
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+/** Whether the ENV's VMs are to be: it is not being removed and has not failed. */
+export function isWanted(phases: View<PhaseRecord>, env: EnvRecord & EnvRoot): boolean {
+  const phase = phases.get(keys.phase(env.name))?.value
+  return env.removing === undefined && !(phase?.uid === env.uid && phase.phase === 'failed')
+}

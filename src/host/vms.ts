@@ -1,0 +1,214 @@
+import type { Log } from '../base/log.ts'
+import { Loop } from '../base/loop.ts'
+import { batcher, type Gate, gate } from '../base/queue.ts'
+import type { World } from '../base/world.ts'
+import type { Engine, Inspection } from '../drivers/engine/engine.ts'
+import type { Link, NetworkDriver } from '../drivers/network/network.ts'
+import type { VolumeDriver } from '../drivers/volume/volume.ts'
+import { asTtError, fail, type Problem, problemOf } from '../model/errors.ts'
+import { countVms } from '../model/expand.ts'
+import { parseVmId } from '../model/names.ts'
+import type { Nic } from '../model/plan.ts'
+import { keys, lastPart, type VmRecord } from '../model/records.ts'
+import type { VmSpec } from '../model/vm.ts'
+import type { AddressBook } from './addresses.ts'
+import type { Guests } from './guests.ts'
+import type { Catalogue, FoundImage } from './images.ts'
+import { planOf } from './plan.ts'
+import type { Report } from './report.ts'
+import type { HostViews } from './views.ts'
+
+export interface VmOptions {
+  name: string
+  views: HostViews
+  report: Report
+  world: World
+  log: Log
+  engines: ReadonlyMap<string, Engine>
+  volume: VolumeDriver
+  network: NetworkDriver
+  addresses: AddressBook
+  images: Catalogue
+  guests: Guests
+  /** Names the present boot of the machine: VMs of an earlier one are started again. */
+  boot: string
+  /** Gives each VM a user of its own, or none where the server may not. */
+  uidOf: (ip: string) => number | undefined
+}
+
+/** How long a guest may take to halt when its ENV is stopped. */
+const stopGraceMs = 10_000
+const triesBeforeFailure = 3
+
+interface Parts extends VmOptions {
+  change: (change: { put?: Link; remove?: string }) => Promise<Nic | undefined>
+  starts: ReadonlyMap<string, Gate>
+  tries: Map<string, number>
+}
+
+/** Makes every VM this host has claimed be as wanted: made, started, met, stopped, destroyed. Level-triggered, one VM at a time each. */
+export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string): void } {
+  const { views, world, log, network, engines } = options
+  const parts: Parts = {
+    ...options,
+    change: coalesced(network),
+    starts: new Map([...engines].map(([name, engine]) => [name, gate(engine.features.startsAtOnce ?? 256)])),
+    tries: new Map(),
+  }
+  const loop = new Loop((id) => turn(parts, id), {
+    world,
+    width: 256,
+    backoffMs: { first: 200, last: 10_000 },
+    onFault: (vm, fault, tries) => log.warn('a VM is not as wanted yet', { vm, fault: String(fault), tries }),
+  })
+  const mine = (key: string) => views.claims.get(keys.claim(lastPart(key)))?.value.host === options.name
+  const touchEnv = (uid: string) => {
+    for (const [key, seen] of views.claims.entries(`${keys.claims}${uid}.`)) if (seen.value.host === options.name) loop.touch(lastPart(key))
+  }
+  const stops = [
+    views.claims.onChange((key) => mine(key) && loop.touch(lastPart(key))),
+    views.envs.onChange((_key, now) => now && touchEnv(now.value.uid)),
+    views.phases.onChange((_key, now, before) => now && now.value.phase !== before?.value.phase && now.value.phase === 'failed' && touchEnv(now.value.uid)),
+  ]
+  return {
+    touch: (id) => loop.touch(id),
+    async [Symbol.asyncDispose]() {
+      stops.forEach((stop) => stop())
+      await loop[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function turn(parts: Parts, id: string): Promise<void> {
+  const { views, name } = parts
+  if (views.claims.get(keys.claim(id))?.value.host !== name) return
+  const vm = views.wish(id)
+  if (!vm) return destroy(parts, id)
+  const record = views.vms.get(keys.vm(id))?.value
+  if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
+  const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
+  const found = await engine.inspect(id)
+  if (vm.stopped) return halt(parts, { vm, engine, record, found })
+  if (found.state === 'running') return record ? greet(parts, { vm, engine, record, pid: found.pid }) : destroyLocal(parts, id).then(() => start(parts, { vm, engine }))
+  if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return start(parts, { vm, engine })
+  if (record.state === 'booting' || record.state === 'ready') return mourn(parts, { vm, record, found })
+}
+
+/** Makes the VM, from its address to its process. Its place is on record before anything is made for it. */
+async function start(parts: Parts, { vm, engine }: { vm: VmSpec; engine: Engine }): Promise<void> {
+  const { views, addresses, world, name, boot } = parts
+  const env = views.envOf(parseVmId(vm.id)?.envUid ?? '') ?? fail('internal', 'a VM without an ENV')
+  try {
+    const image = await parts.images.resolve(vm.image)
+    const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
+    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, ...place }
+    await write(parts, vm.id, record)
+    const uid = parts.uidOf(place.ip)
+    const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), parts.change({ put: linkOf(vm, record, uid) })])
+    const plan = planOf(vm, { image, disk, nic: nic ?? fail('internal', 'the network driver gave no card'), uid })
+    await (parts.starts.get(vm.engine) as Gate).pass(() => engine.start(plan))
+    parts.tries.delete(vm.id)
+    const found = await engine.inspect(vm.id)
+    await greet(parts, { vm, engine, record, pid: found.state === 'running' ? found.pid : undefined })
+  } catch (thrown) {
+    await giveUpOrRetry(parts, vm, thrown)
+  }
+}
+
+async function makeDisk({ volume }: Parts, { vm, image, uid }: { vm: VmSpec; image: FoundImage; uid?: number }) {
+  if (vm.diskMb === 0) return undefined
+  const sizeBytes = Math.max(vm.diskMb * 1024 * 1024, image.base?.sizeBytes ?? 0)
+  await volume.create(vm.id, { ...(image.base ? { base: image.base } : {}), sizeBytes, ...(uid === undefined ? {} : { owner: uid }) })
+  return volume.attach(vm.id)
+}
+
+/** What cannot succeed by itself, and what failed three times, is the VM's end and the reason its ENV is told; all else is tried again. */
+async function giveUpOrRetry(parts: Parts, vm: VmSpec, thrown: unknown): Promise<void> {
+  const error = asTtError(thrown)
+  const tries = (parts.tries.get(vm.id) ?? 0) + 1
+  parts.tries.set(vm.id, tries)
+  const hopeless = error.code === 'invalid' || error.code === 'unsupported' || error.code === 'not_found' || error.code === 'exhausted'
+  if (!hopeless && tries < triesBeforeFailure) throw thrown
+  parts.tries.delete(vm.id)
+  await failed(parts, vm, problemOf(error))
+}
+
+async function failed(parts: Parts, vm: VmSpec, problem: Problem): Promise<void> {
+  const known = parts.views.vms.get(keys.vm(vm.id))?.value
+  const nowhere = { slice: '', ip: '', mac: '', ports: {} }
+  parts.log.warn('a VM failed', { vm: vm.id, env: vm.env, ...problem })
+  await write(parts, vm.id, { host: parts.name, env: vm.env, index: vm.index, ...nowhere, ...known, state: 'failed', since: iso(parts.world), problem })
+}
+
+/** A running guest: opens its channel, says `booting` until it answers and `ready` then, and keeps its network as wanted. */
+async function greet(parts: Parts, { vm, engine, record, pid }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number }): Promise<void> {
+  const image = parts.images.get(vm.image)
+  const channel = parts.guests.meet(vm.id, engine, image?.spec.agent ?? 'none')
+  if (channel && !parts.guests.answered(vm.id)) await parts.world.sleep(0) // One that answers at once is ready without a step between.
+  const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
+  if (record.state === state && record.pid === pid && !record.halted) return
+  const { problem: _problem, halted: _halted, pid: _pid, ...rest } = record
+  await write(parts, vm.id, { ...rest, state, since: iso(parts.world), ...(pid === undefined ? {} : { pid }) })
+}
+
+/** A guest that ended by itself. Before it ever answered that is a failure; later it is its own affair, and told. */
+async function mourn(parts: Parts, { vm, record, found }: { vm: VmSpec; record: VmRecord; found: Inspection }): Promise<void> {
+  await parts.guests.leave(vm.id)
+  const exit = found.state === 'stopped' && found.exit !== undefined ? `: ${found.exit}` : ''
+  if (record.state === 'booting') return failed(parts, vm, { code: 'failed', message: `the guest ended before it answered${exit}`, remedy: `see what it printed: \`tt env logs ${vm.env} -m ${vm.index}\`` })
+  const { pid: _pid, ...rest } = record
+  await write(parts, vm.id, { ...rest, state: 'stopped', since: iso(parts.world), problem: { code: 'failed', message: `the guest ended by itself${exit}` } })
+}
+
+async function halt(parts: Parts, { vm, engine, record, found }: { vm: VmSpec; engine: Engine; record?: VmRecord; found: Inspection }): Promise<void> {
+  if (found.state === 'running' || found.state === 'paused') {
+    await parts.guests.get(vm.id)?.halt?.().catch(() => undefined)
+    await parts.guests.leave(vm.id)
+    await engine.stop(vm.id, stopGraceMs)
+  }
+  if (!record || record.halted) return
+  const { pid: _pid, problem: _problem, ...rest } = record
+  await write(parts, vm.id, { ...rest, state: 'stopped', halted: true, since: iso(parts.world) })
+}
+
+async function destroy(parts: Parts, id: string): Promise<void> {
+  await destroyLocal(parts, id)
+  parts.addresses.release(id)
+  parts.tries.delete(id)
+  await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: null }, { key: keys.claim(id), value: null }))
+}
+
+/** Takes away all there is of the VM on this machine: its process first, so that nothing uses the rest. */
+async function destroyLocal(parts: Parts, id: string): Promise<void> {
+  await parts.guests.leave(id)
+  for (const engine of parts.engines.values()) await engine.destroy(id)
+  await Promise.all([parts.change({ remove: id }), parts.volume.destroy(id)])
+}
+
+/** The VM's wish for the network driver. */
+export const linkOf = (vm: { id: string; denyOutgoing: boolean }, record: Pick<VmRecord, 'slice' | 'ip' | 'mac' | 'ports'>, owner?: number): Link => ({
+  id: vm.id,
+  slice: record.slice,
+  ip: record.ip,
+  mac: record.mac,
+  ports: record.ports,
+  denyOutgoing: vm.denyOutgoing,
+  ...(owner === undefined ? {} : { owner }),
+})
+
+async function write(parts: Parts, id: string, record: VmRecord): Promise<void> {
+  await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: record }))
+}
+
+/** Changes of links that come together are one change of the machine. */
+function coalesced(network: NetworkDriver): Parts['change'] {
+  const batch = batcher<{ put?: Link; remove?: string }, Nic | undefined>(async (items) => {
+    const put = items.flatMap((item) => item.put ?? [])
+    const nics = await network.change({ put, remove: items.flatMap((item) => item.remove ?? []) })
+    const byId = new Map(nics.map((nic) => [nic.id, nic]))
+    return items.map((item) => (item.put ? byId.get(item.put.id) : undefined))
+  })
+  return (item) => batch.add(item)
+}
+
+const iso = (world: World) => new Date(world.now()).toISOString()

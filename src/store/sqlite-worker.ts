@@ -1,0 +1,43 @@
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { problemOf } from '../model/errors.ts'
+import { type Database, openDatabase } from './sqlite-database.ts'
+import { flatRows, type FromWorker, ordersOf, type ToWorker } from './sqlite-wire.ts'
+
+/** The thread of the database: it waits for the disk so that the server need not. */
+function work(port: MessagePort, file: string): void {
+  const tell = (message: FromWorker) => port.postMessage(message)
+  const guarded = (step: () => void) => {
+    try {
+      step()
+    } catch (fault) {
+      tell({ broken: problemOf(fault) })
+      port.close()
+    }
+  }
+  guarded(() => {
+    const database = openDatabase(file)
+    for (const rows of flatRows(database.rows())) tell({ rows })
+    tell({ opened: database.revision })
+    port.on('message', (message: ToWorker) => guarded(() => take(database, message)))
+  })
+
+  const take = (database: Database, first: ToWorker) => {
+    const { orders, close } = gather(first)
+    if (orders.length > 0) tell({ outcomes: database.carryOut(orders) })
+    if (!close) return
+    database[Symbol.dispose]()
+    port.close()
+  }
+
+  /** All that came while the last transaction ran is one transaction now: the price of a sync is shared. */
+  const gather = (first: ToWorker) => {
+    const orders = []
+    for (let message: ToWorker | undefined = first; message !== undefined; message = receiveMessageOnPort(port)?.message) {
+      if (message === 'close') return { orders, close: true }
+      orders.push(...ordersOf(message))
+    }
+    return { orders, close: false }
+  }
+}
+
+if (parentPort) work(parentPort, (workerData as { file: string }).file)
