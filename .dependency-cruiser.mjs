@@ -13,7 +13,7 @@ const proof = [test, suite]
 
 /** What others may see of a room that they only know by contract. */
 const contracts = {
-  store: ['^src/store/(store|view)\\.ts$'],
+  store: ['^src/store/(store|view|follow)\\.ts$'],
   drivers: kinds.map((kind) => `^src/drivers/${kind}/${kind}\\.ts$`),
 }
 /** Implementations shipped so that a neighbour can be tried out alone; for tests. */

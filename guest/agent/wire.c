@@ -137,11 +137,10 @@ static void end_stream(void) {
   options.ended();
 }
 
-uint8_t *wire_data_begin(size_t *size) {
+uint8_t *wire_data_begin(size_t size) {
   if (crowded() || stream < 0) return NULL;
-  uint8_t *frame = reserve(FRAME_MAX);
-  out_end -= FRAME_MAX;
-  if (*size > PAYLOAD_MAX) *size = PAYLOAD_MAX;
+  uint8_t *frame = reserve(HEADER_SIZE + size + TRAILER_SIZE);
+  out_end -= HEADER_SIZE + size + TRAILER_SIZE;
   return frame + HEADER_SIZE;
 }
 

@@ -16,8 +16,8 @@ struct wire_options {
 void wire_open(int fd, struct wire_options options);
 bool wire_is_open(void);
 
-/* Room for a piece of output, or NULL while the host is slow: fill in up to *size bytes, then `wire_data_end`. */
-uint8_t *wire_data_begin(size_t *size);
+/* Room for a piece of output of at most `size` bytes, or NULL while the host is slow. `wire_data_end` sends what was filled in. */
+uint8_t *wire_data_begin(size_t size);
 void wire_data_end(uint8_t type, uint32_t id, size_t length);
 
 /* A small frame. Always taken; what the host sends bounds how many there can be. */

@@ -25,7 +25,7 @@ const command = {
   shell: v.optional(v.pipe(text(1_000_000), v.nonEmpty('a command that is not empty'), v.description('Text for the shell of the guest'))),
   argv: v.optional(v.pipe(v.array(text(1_000_000)), v.minLength(1, 'a program'), v.maxLength(10_000), v.description('A program and its arguments, as they are'))),
 }
-const oneCommand = (value: { shell?: string; argv?: string[] }) => (value.shell === undefined) !== (value.argv === undefined)
+const isOneCommand = (value: { shell?: string; argv?: string[] }) => (value.shell === undefined) !== (value.argv === undefined)
 const context = {
   env: v.optional(
     v.pipe(
@@ -48,7 +48,7 @@ export const Run = v.pipe(
     stdin: v.optional(v.pipe(v.union([v.string(), v.strictObject({ base64: v.pipe(v.string(), v.base64('base64')) })], 'a text or {"base64": …}'), v.description('Given to every VM; otherwise the input is empty'))),
     ...filters,
   }),
-  v.check(oneCommand, 'either shell or argv'),
+  v.check((value) => isOneCommand(value), 'either shell or argv'),
 )
 
 const vms = v.strictObject({ envs: v.pipe(v.array(name), v.minLength(1, 'at least one ENV'), v.maxLength(1000)), ...filters })
@@ -57,7 +57,7 @@ export const Request = v.variant('type', [
   v.strictObject({
     type: v.literal('exec'),
     vms,
-    command: v.pipe(v.strictObject(command), v.check(oneCommand, 'either shell or argv')),
+    command: v.pipe(v.strictObject(command), v.check((value) => isOneCommand(value), 'either shell or argv')),
     ...context,
     stdin: v.optional(v.pipe(v.boolean(), v.description('Input will come; WebSocket only'))),
   }),

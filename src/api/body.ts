@@ -17,7 +17,7 @@ export async function jsonBody(request: IncomingMessage): Promise<unknown> {
     if (size > bodyBytes) tooLarge()
     pieces.push(piece)
   }
-  return size === 0 ? undefined : parsed(Buffer.concat(pieces))
+  return size === 0 ? undefined : jsonOf(textOf(Buffer.concat(pieces)), 'the body')
 }
 
 const tooLarge = () => fail('too_large', `the body is larger than ${bodyBytes / 1024 / 1024} MB`)
@@ -35,18 +35,21 @@ async function* chunksOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
   for await (const piece of request.iterator({ destroyOnReturn: false })) yield piece as Uint8Array
 }
 
-function parsed(bytes: Uint8Array): unknown {
-  let text: string
+function textOf(bytes: Uint8Array): string {
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     return fail('invalid', 'the body is not UTF-8')
   }
-  if (nesting(text) > nestingMax) fail('invalid', `the body is nested deeper than ${nestingMax}`)
+}
+
+/** The value of a JSON text from outside, nested no deeper than anything of ours. */
+export function jsonOf(text: string, what: string): unknown {
+  if (nesting(text) > nestingMax) fail('invalid', `${what} is nested deeper than ${nestingMax}`)
   try {
     return JSON.parse(text)
   } catch (fault) {
-    return fail('invalid', `the body is not JSON: ${(fault as Error).message.slice(0, 200)}`)
+    return fail('invalid', `${what} is not JSON: ${(fault as Error).message.slice(0, 200)}`)
   }
 }
 

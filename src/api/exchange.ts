@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import * as v from 'valibot'
 import type { Log } from '../base/log.ts'
 import { randomHex, type World } from '../base/world.ts'
 import type { Cloud } from '../model/cloud.ts'
@@ -7,6 +6,7 @@ import { fail, type Problem, problemOf, TtError } from '../model/errors.ts'
 import { shown } from '../model/names.ts'
 import type { User } from '../model/user.ts'
 import { jsonBody } from './body.ts'
+import { checked } from './checked.ts'
 import { type Endpoint, endpoints } from './endpoints.ts'
 import type { Metrics } from './metrics.ts'
 import { expectOf } from './preconditions.ts'
@@ -25,8 +25,15 @@ export interface ServerParts {
 
 export interface Exchanging extends ServerParts {
   metrics: Metrics
+  flight: Flight
+}
+
+/** A request being answered. */
+export interface Flight {
   /** Aborted when the client is gone or the server stops. */
   controller: AbortController
+  /** It ends by being aborted only: a server that stops does not wait for it. */
+  endless: boolean
 }
 
 /** One request and its answer. Never rejects: whatever goes wrong is answered, or cuts the connection if the answer has begun. */
@@ -88,8 +95,8 @@ async function answer({ request, response, path, parts, seen }: Answering): Prom
   seen.route = route.id
   const reply = await endpoints[route.id].answer(await asking({ request, path, parts, found: { ...found, route }, user }))
   // The head alone is wanted, so whatever would stream is ended before it begins.
-  if (spoken === 'HEAD') parts.controller.abort()
-  await send(reply, { response, world: parts.world, signal: parts.controller.signal })
+  if (spoken === 'HEAD') parts.flight.controller.abort()
+  await send(reply, { response, world: parts.world, signal: parts.flight.controller.signal })
 }
 
 const notOffered = (method: string, path: string, found: Match): Problem => ({
@@ -105,18 +112,24 @@ async function asking(from: { request: IncomingMessage; path: Path; parts: Excha
   const { headers } = request
   const expect = expectOf(headers['if-match'], request.method === 'GET' || request.method === 'HEAD' ? undefined : headers['if-none-match'])
   if (expect !== undefined && !endpoint.conditional) fail('invalid', 'preconditions are not offered here', { remedy: 'leave If-Match and If-None-Match out' })
+  const query = checked(endpoint.query, queryOf(path.query), 'the query')
+  const wantsEvents = /\btext\/event-stream\b/.test(headers.accept ?? '')
+  parts.flight.endless = wantsEvents || isPatient(query)
   return {
     cloud: parts.cloudFor(user),
     params: found.params,
-    query: checked(endpoint.query, queryOf(path.query), 'the query'),
+    query,
     body: endpoint.body ? checked(endpoint.body, await jsonBody(request), 'the body') : undefined,
     expect,
-    wantsEvents: /\btext\/event-stream\b/.test(headers.accept ?? ''),
+    wantsEvents,
     metrics: parts.metrics.text,
     world: parts.world,
-    call: { signal: parts.controller.signal },
+    call: { signal: parts.flight.controller.signal },
   }
 }
+
+/** Whether the query asks to wait for what may never come. */
+const isPatient = (query: unknown) => ['wait', 'follow'].some((name) => Boolean((query as Record<string, unknown>)[name]))
 
 const nobody: User = { name: 'nobody', role: 'user' }
 
@@ -152,17 +165,6 @@ function queryOf(query: string): Record<string, string> {
   const twice = names.find((name, at) => names.indexOf(name) !== at)
   if (twice !== undefined) fail('invalid', `the query names ${shown(twice)} twice`)
   return Object.fromEntries(entries)
-}
-
-/** The value by its schema; `invalid` names the first thing that is wrong and the rule. */
-export function checked<T>(schema: v.GenericSchema<unknown, T>, value: unknown, what: string): T {
-  const parsed = v.safeParse(schema, value, { abortEarly: true })
-  if (parsed.success) return parsed.output
-  const [issue] = parsed.issues
-  const place = v.getDotPath(issue)
-  const where = place === null ? what : `${what}'s ${shown(place)}`
-  if (value === undefined) return fail('invalid', `${what} is missing`)
-  return fail('invalid', issue.expected === 'never' ? `${where} is not known` : `${where}: ${issue.message.replace(/^Invalid \w+: /, '').slice(0, 300)}`)
 }
 
 /** A caller's own id is kept if it is harmless in a header and a log. */

@@ -1,10 +1,10 @@
-import type { Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { fail, TtError } from '../model/errors.ts'
-import { exchange, type ServerParts } from './exchange.ts'
+import { background } from '../base/background.ts'
+import { TtError } from '../model/errors.ts'
+import { exchange, type Flight, type ServerParts } from './exchange.ts'
 import { metrics } from './metrics.ts'
 import { sendRefusal } from './refusal.ts'
-import { upgrades } from './upgrade.ts'
+import { upgrades, wantsWebSocket } from './upgrade.ts'
 
 export type { ServerParts } from './exchange.ts'
 
@@ -22,33 +22,33 @@ export interface ServerOptions extends ServerParts {
   drainMs?: number
 }
 
-const http = () => process.getBuiltinModule('node:http')
-
 /**
  * Limits that keep strangers from holding it: a request's head and body must arrive in time, and nobody may open connections
  * without end. Bodies are limited in `body.ts`.
  */
-const limits = { headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
+const limits = { noDelay: true, keepAlive: true, headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
 const connectionsMax = 4096
+/** What is aborted at the end of the drain may still say why. */
+const lastWordsMs = 200
 
 export function apiServer(options: ServerOptions): ApiServer {
-  const { world, drainMs = 5000 } = options
-  const busy = new Set<AbortController>()
-  const counted = metrics(() => connections, options.meters)
+  const { world, log, drainMs = 5000 } = options
+  const work = background((name, fault) => log.error('a fault', { work: name, fault: String(fault) }))
+  const flights = new Set<Flight>()
   let connections = 0
   let stopping: Promise<void> | undefined
+  const counted = metrics(() => connections, options.meters)
 
-  const server: Server = http().createServer({ ...limits, noDelay: true, keepAlive: true }, (request, response) => {
-    const controller = new AbortController()
-    busy.add(controller)
+  const server = process.getBuiltinModule('node:http').createServer({ ...limits, shouldUpgradeCallback: wantsWebSocket }, (request, response) => {
+    const flight: Flight = { controller: new AbortController(), endless: false }
+    flights.add(flight)
     response.on('close', () => {
-      busy.delete(controller)
-      controller.abort()
+      flights.delete(flight)
+      flight.controller.abort()
       if (stopping) server.closeIdleConnections()
     })
     if (stopping) response.setHeader('connection', 'close')
-    // Never rejects.
-    void exchange(request, response, { ...options, metrics: counted, controller })
+    work.run('exchange', () => exchange(request, response, { ...options, metrics: counted, flight }))
   })
   server.maxConnections = connectionsMax
   server.on('connection', (socket) => {
@@ -56,25 +56,31 @@ export function apiServer(options: ServerOptions): ApiServer {
     socket.on('close', () => connections--)
   })
   server.on('clientError', sendRefusal)
-  server.on('checkExpectation', (_request, response: ServerResponse) => response.writeHead(417, { connection: 'close' }).end())
-  const joined = upgrades(server, options)
+  server.on('checkExpectation', (_request, response) => response.writeHead(417, { connection: 'close' }).end())
+  const sessions = upgrades(server, { ...options, background: work })
 
   const stop = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     const reason = new TtError({ code: 'unavailable', message: 'the server is stopping', remedy: 'try again in a moment' })
+    for (const { controller, endless } of flights) if (endless) controller.abort(reason)
     await Promise.race([closed, world.sleep(drainMs)])
-    for (const controller of busy) controller.abort(reason)
-    await joined.close(reason)
-    await Promise.race([closed, world.sleep(200)])
+    for (const { controller } of flights) controller.abort(reason)
+    sessions.close(reason)
+    await Promise.race([closed, world.sleep(lastWordsMs)])
     server.closeAllConnections()
+    await work[Symbol.asyncDispose]()
     await closed
   }
 
   return {
     async listen(host, port) {
       await new Promise<void>((resolve, reject) => {
-        server.once('error', (fault: NodeJS.ErrnoException) => reject(listenError(fault, host, port)))
-        server.listen({ host, port }, resolve)
+        const refused = (fault: NodeJS.ErrnoException) => reject(listenError(fault, host, port))
+        server.once('error', refused)
+        server.listen({ host, port }, () => {
+          server.off('error', refused).on('error', (fault) => log.error('a fault', { work: 'listening', fault: String(fault) }))
+          resolve()
+        })
       })
     },
     get address() {

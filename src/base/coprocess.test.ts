@@ -7,16 +7,18 @@ import { realWorld } from './world.ts'
 /** A program that says nothing of good lines, complains of bad ones, and can be told to misbehave. */
 const program = `
   let number = 0
+  const write = (text) => { for (let done = 0; done < text.length; ) done += require('node:fs').writeSync(2, text.slice(done)) }
+  const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2)
   require('node:readline').createInterface({ input: process.stdin }).on('line', (line) => {
     number++
     const [word, ...rest] = line.split(' ')
     if (word === 'good') return
-    if (word === 'say') return void process.stderr.write(rest.join(' ') + '\\n')
-    if (word === 'long') return void process.stderr.write('x'.repeat(Number(rest[0])) + '\\n')
-    if (word === 'die') { process.stderr.write('oh no\\n'); process.exit(3) }
+    if (word === 'say') return write(rest.join(' ') + '\\n')
+    if (word === 'long') return write('x'.repeat(Number(rest[0])) + '\\n')
+    if (word === 'die') { write('oh no\\n'); process.exit(3) }
     if (word === 'hang') for (;;);
-    if (word === 'pid') return void process.stderr.write(process.pid + '\\n')
-    process.stderr.write('unknown '); setImmediate(() => process.stderr.write(line + '\\n  at ' + number + '\\n'))
+    if (word === 'pid') return write(process.pid + '\\n')
+    write('unknown '); pause(); write(line + '\\n  at ' + number); pause(); write('\\n')
   })`
 const options: CoprocessOptions = {
   argv: [process.execPath, '-e', program],
@@ -33,7 +35,7 @@ test('lines without a complaint resolve, and lines with one reject with it and n
   await co.send(['good', 'good'])
   await assert.rejects(co.send(['good', 'say too bad', 'good']), { message: 'too bad\n' })
   await co.send(['good'])
-  await assert.rejects(co.send(['nonsense']), { message: 'unknown nonsense\n  at 7\n' })
+  await assert.rejects(co.send(['nonsense']), { message: 'unknown nonsense\n  at 10\n' })
   await co.send([])
 })
 

@@ -24,6 +24,7 @@ export async function* changes<K extends Kind>(
     touched.add(name)
   })
   try {
+    touched.clear() // Listening may tell of all there is, and that comes now anyway.
     for (const name of [...source.names()]) {
       const resource = source.get(name)
       if (!resource) continue

@@ -26,7 +26,7 @@ export interface ClusterOptions {
 export async function cluster(options: ClusterOptions): Promise<Cloud & AsyncDisposable> {
   const { store, world, log, peer, version } = options
   await using building = new AsyncDisposableStack()
-  const seen = building.use(await truth(store))
+  const seen = building.use(await truth(store, { world, log }))
   const parts = { store, truth: seen, world, log, limits: { ...defaultLimits, ...options.limits } }
   await auditLedger(parts)
   building.use(runPhases(parts))

@@ -7,6 +7,7 @@ import { asTtError, fail } from '../model/errors.ts'
 import { type Demand, demandOf, minus, nothing, plus } from '../model/expand.ts'
 import { checkEnvName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart, type PhaseRecord } from '../model/records.ts'
+import { follow } from '../store/follow.ts'
 import type { Store, Write } from '../store/store.ts'
 import { admit, checkedSpec, type Limits, resolved } from './admission.ts'
 import { changes } from './changes.ts'
@@ -25,7 +26,7 @@ export interface EnvParts {
 export function envCollection(parts: EnvParts): Collection<'env'> {
   const { truth } = parts
   const resource = (name: string) => {
-    const seen = truth.envs.get(keys.env(name))
+    const seen = truth.envs.entry(keys.env(name))
     return seen && envResource(truth, seen)
   }
   return {
@@ -33,7 +34,7 @@ export function envCollection(parts: EnvParts): Collection<'env'> {
       return resource(name) ?? missing(name)
     },
     async list() {
-      return { items: [...truth.envs.entries()].map(([, seen]) => envResource(truth, seen)), missing: [] }
+      return { items: truth.envs.entries().map((seen) => envResource(truth, seen)), missing: [] }
     },
     async put(name, options, call) {
       checkEnvName(name)
@@ -47,7 +48,7 @@ export function envCollection(parts: EnvParts): Collection<'env'> {
     watch: (_options, call) =>
       changes(
         {
-          names: () => [...truth.envs.entries()].map(([key]) => lastPart(key)),
+          names: () => truth.envs.values().map((env) => env.name),
           get: resource,
           listen: (touch) => listen(truth, touch),
         },
@@ -61,18 +62,18 @@ const missing = (name: string): never => fail('not_found', `there is no ENV ${JS
 /** Tells the name of an ENV whenever its record, its phase or a VM of it changes. */
 export function listen(truth: Truth, touch: (name: string) => void): () => void {
   const byUid = new Map<string, string>()
+  const touchEnvOf = (key: string) => {
+    const name = byUid.get(envUidOf(key) ?? '')
+    if (name !== undefined) touch(name)
+  }
   const stops = [
-    truth.envs.onChange((key, now) => {
-      if (now) byUid.set(now.value.uid, now.value.name)
+    follow(truth.envs, (key, now) => {
+      if (now) byUid.set(now.uid, now.name)
       touch(lastPart(key))
     }),
-    truth.phases.onChange((key) => touch(lastPart(key))),
-    ...[truth.claims, truth.vms].map((view) =>
-      view.onChange((key) => {
-        const name = byUid.get(envUidOf(key) ?? '')
-        if (name !== undefined) touch(name)
-      }),
-    ),
+    truth.phases.onChange(({ key }) => touch(lastPart(key))),
+    truth.claims.onChange(({ key }) => touchEnvOf(key)),
+    truth.vms.onChange(({ key }) => touchEnvOf(key)),
   ]
   return () => stops.forEach((stop) => stop())
 }
@@ -80,13 +81,13 @@ export function listen(truth: Truth, touch: (name: string) => void): () => void 
 async function putOnce(parts: EnvParts, name: string, options: PutOptions<'env'> & { checked: EnvSpec }, call?: Call): Promise<void> {
   const { store, truth, world } = parts
   const subject = `env/${name}`
-  const seen = truth.envs.get(keys.env(name))
+  const seen = truth.envs.entry(keys.env(name))
   const old = seen && replaceable(truth, seen.value) ? undefined : seen
   if (old && options.uid !== undefined && options.uid === old.value.uid && options.expect === 'absent') return // Its own earlier try.
   checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
   if (options.uid !== undefined && !/^[a-z0-9]{4,32}$/.test(options.uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
   const spec = old ? changed(old.value.spec, options.checked, subject) : resolved(options.checked, usableImages(truth), { limits: parts.limits, broken: brokenImages(truth), subject })
-  const ledger = truth.ledger.get(keys.ledger)
+  const ledger = truth.ledger.entry(keys.ledger)
   const before = old ? demandOf(old.value.spec) : nothing
   const used = ledger?.value ?? nothing
   const wanted = admit(spec, { before, used, hosts: onlineHosts(truth), subject })
@@ -134,7 +135,7 @@ const essence = ({ image, first, count, cpu, memMb, diskMb, ports }: EnvSpec['gr
 export const ledgerWrite = (seen: { revision: number } | undefined, value: Demand): Write => ({ key: keys.ledger, value, expect: seen?.revision ?? 'absent' })
 
 async function removeOnce({ store, truth, world }: EnvParts, name: string, call?: Call): Promise<void> {
-  const seen = truth.envs.get(keys.env(name))
+  const seen = truth.envs.entry(keys.env(name))
   if (!seen) return missing(name)
   if (seen.value.removing !== undefined) return
   const record: EnvRecord = { ...seen.value, removing: new Date(world.now()).toISOString() }

@@ -10,7 +10,7 @@ import type { Truth } from './truth.ts'
 
 /** Hosts whose presence holds. */
 export function onlineHosts(truth: Truth): HostRecord[] {
-  return [...truth.hosts.entries()].filter(([key]) => truth.presences.get(keys.presence(lastPart(key)))).map(([, { value }]) => value)
+  return truth.hosts.entries().filter(({ key }) => truth.presences.get(keys.presence(lastPart(key)))).map(({ value }) => value)
 }
 
 /** Every image some online host has. */
@@ -26,13 +26,13 @@ export function brokenImages(truth: Truth): Map<string, string> {
 export const hostCollection = (truth: Truth): Collection<'host'> =>
   readOnly('host', {
     truth,
-    names: () => [...truth.hosts.entries()].map(([key]) => lastPart(key)),
+    names: () => truth.hosts.entries().map(({ key }) => lastPart(key)),
     get(name) {
       const seen = truth.hosts.get(keys.host(name))
       if (!seen) return undefined
-      const { images: _images, broken: _broken, ...facts } = seen.value
+      const { images: _images, broken: _broken, ...facts } = seen
       const online = truth.presences.get(keys.presence(name)) !== undefined
-      return { ...plain(name, seen.value.started), kind: 'host', spec: {}, status: { ...facts, online, used: usedBy(truth, name) } }
+      return { ...plain(name, seen.started), kind: 'host', spec: {}, status: { ...facts, online, used: usedBy(truth, name) } }
     },
   })
 
@@ -42,18 +42,18 @@ export const imageCollection = (truth: Truth): Collection<'image'> =>
     truth,
     names: () => [...usableImages(truth).keys()].sort(),
     get(name) {
-      const holders = [...truth.hosts.entries()].filter(([key, { value }]) => value.images[name] && truth.presences.get(keys.presence(lastPart(key))))
+      const holders = truth.hosts.entries().filter(({ key, value }) => value.images[name] && truth.presences.get(keys.presence(lastPart(key))))
       const [first] = holders
-      const spec = first?.[1].value.images[name]
+      const spec = first?.value.images[name]
       if (!first || !spec) return undefined
-      return { ...plain(name, first[1].value.started), kind: 'image', spec, status: { hosts: holders.map(([key]) => lastPart(key)) } }
+      return { ...plain(name, first.value.started), kind: 'image', spec, status: { hosts: holders.map(({ key }) => lastPart(key)) } }
     },
   })
 
 function usedBy(truth: Truth, host: string): Demand {
-  const envs = new Map<string, EnvRecord>([...truth.envs.entries()].map(([, { value }]) => [value.uid, value]))
+  const envs = new Map<string, EnvRecord>(truth.envs.values().map((env) => [env.uid, env]))
   let used = nothing
-  for (const [key, { value }] of truth.claims.entries()) {
+  for (const { key, value } of truth.claims.entries()) {
     const id = parseVmId(lastPart(key))
     const env = id && envs.get(id.envUid)
     const vm = value.host === host && env ? expandOne(env, id.index) : undefined
@@ -80,8 +80,8 @@ function readOnly<K extends 'host' | 'image'>(kind: K, source: { truth: Truth; n
           listen(touch) {
             const every = (key: string) => (kind === 'host' ? touch(lastPart(key)) : names().forEach(touch))
             const stops = [
-              truth.hosts.onChange((key, now, before) => (kind === 'host' ? touch(lastPart(key)) : [now, before].forEach((seen) => Object.keys(seen?.value.images ?? {}).forEach(touch)))),
-              truth.presences.onChange(every),
+              truth.hosts.onChange(({ key, value: now }, before) => (kind === 'host' ? touch(lastPart(key)) : [now, before].forEach((host) => Object.keys(host?.images ?? {}).forEach(touch)))),
+              truth.presences.onChange(({ key }) => every(key)),
             ]
             return () => stops.forEach((stop) => stop())
           },

@@ -2,10 +2,9 @@ import { asTtError, fail, problemOf } from '../model/errors.ts'
 import type { Call } from '../model/call.ts'
 import { expand } from '../model/expand.ts'
 import { matchesPrefix, vmName } from '../model/names.ts'
-import { type EnvRecord, keys } from '../model/records.ts'
+import { type EnvRecord, keys, lastPart } from '../model/records.ts'
 import type { Peer, Session, SessionFrame, SessionInput, SessionRequest, Target, VmSelection } from '../model/session.ts'
 import type { VmSpec } from '../model/vm.ts'
-import { onlineHosts } from './facts.ts'
 import type { Truth } from './truth.ts'
 
 /** Opens a session on every host that has a part in it and makes one stream of them. */
@@ -17,7 +16,7 @@ export async function fanOut(truth: Truth, peer: (host: string) => Peer | undefi
   const early: SessionFrame[] = []
   for (const { env, vm } of vms) {
     const name = vmName(env.name, vm.index)
-    const record = truth.vms.get(keys.vm(vm.id))?.value
+    const record = truth.vms.get(keys.vm(vm.id))
     const host = record?.host
     const target = { id: vm.id, vm: name, image: vm.image, engine: vm.engine }
     if (host === undefined || !truth.presences.get(keys.presence(host))) {
@@ -25,21 +24,21 @@ export async function fanOut(truth: Truth, peer: (host: string) => Peer | undefi
       early.push({ type: 'begin', vm: name, image: vm.image }, { type: 'problem', vm: name, problem: { ...problem, subject: `vm/${name}` } })
       continue
     }
-    const address = truth.hosts.get(keys.host(host))?.value.address.replace(/:\d+$/, '')
+    const address = truth.hosts.get(keys.host(host))?.address.replace(/:\d+$/, '')
     byHost.set(host, [...(byHost.get(host) ?? []), { ...target, ...(address === undefined ? {} : { address }) }])
   }
   const sessions = await Promise.all([...byHost].map(([host, targets]) => part(peer, host, { request, targets }, call)))
   return merged(sessions, early)
 }
 
-const hostNames = (truth: Truth) => onlineHosts(truth).map((host) => [...truth.hosts.entries()].find(([, { value }]) => value === host)?.[0].split('/').at(-1) ?? '')
+const hostNames = (truth: Truth) => truth.presences.entries().map(({ key }) => lastPart(key))
 
 /** The VMs a caller means; `not_found` for an unknown ENV and for a selection that matches nothing, `not_ready` for a stopped ENV. */
 function selected(truth: Truth, selection: VmSelection): { env: EnvRecord; vm: VmSpec }[] {
   if (selection.envs.length === 0) fail('invalid', 'no ENV is named')
   const found: { env: EnvRecord; vm: VmSpec }[] = []
   for (const name of new Set(selection.envs)) {
-    const env = truth.envs.get(keys.env(name))?.value ?? fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
+    const env = truth.envs.get(keys.env(name)) ?? fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
     if (env.spec.stopped) fail('not_ready', `ENV ${name} is stopped`, { subject: `env/${name}`, remedy: `start it first: \`tt env start ${name}\`` })
     for (const vm of expand(env)) if (matches(vm, selection)) found.push({ env, vm })
   }

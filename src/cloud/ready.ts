@@ -6,7 +6,9 @@ import { countVms, demandOf, expand, minus, nothing, plus } from '../model/expan
 import { parseVmId, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, type PhaseRecord } from '../model/records.ts'
 import { duration } from '../model/units.ts'
-import type { Seen, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { follow } from '../store/follow.ts'
+import type { ViewEntry } from '../store/view.ts'
 import { ledgerWrite, listen } from './envs.ts'
 import { onlineHosts } from './facts.ts'
 import { expiryOf, phaseOf, type Truth } from './truth.ts'
@@ -44,7 +46,7 @@ export function runPhases(parts: LoopParts): AsyncDisposable {
 }
 
 async function turn(parts: LoopParts, name: string): Promise<number | void> {
-  const seen = parts.truth.envs.get(keys.env(name))
+  const seen = parts.truth.envs.entry(keys.env(name))
   if (!seen) return
   if (seen.value.removing !== undefined) return removeIfEmpty(parts, seen)
   const phase = phaseOf(parts.truth, seen.value)
@@ -52,9 +54,9 @@ async function turn(parts: LoopParts, name: string): Promise<number | void> {
   if (phase.phase === 'failed') return bury(parts, seen, phase)
 }
 
-async function removeIfEmpty({ store, truth, log }: LoopParts, { value: env, revision }: Seen<EnvRecord>): Promise<void> {
+async function removeIfEmpty({ store, truth, log }: LoopParts, { value: env, revision }: ViewEntry<EnvRecord>): Promise<void> {
   if (truth.tally.of(env.uid).claimed > 0) return
-  const ledger = truth.ledger.get(keys.ledger)
+  const ledger = truth.ledger.entry(keys.ledger)
   const released = phaseOf(truth, env)?.released === true
   await store.commit([
     { key: keys.env(env.name), value: null, expect: revision },
@@ -72,15 +74,15 @@ async function judge(parts: LoopParts, env: EnvRecord): Promise<number | void> {
   if (ready >= wanted) return settle(parts, env, { phase: 'ready' })
   const leftMs = Date.parse(env.created) + env.spec.deadlineSeconds * 1000 - world.now()
   if (leftMs > 0) return leftMs
-  const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.value.state !== 'ready')
+  const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.state !== 'ready')
   return settle(parts, env, { phase: 'failed', ...reasons(truth, env, late.map(({ index }) => index)) })
 }
 
 async function settle({ store, truth, world, log }: LoopParts, env: EnvRecord, to: Pick<PhaseRecord, 'phase' | 'problems' | 'more'>): Promise<void> {
   const record: PhaseRecord = { uid: env.uid, since: new Date(world.now()).toISOString(), ...to }
-  const seen = truth.phases.get(keys.phase(env.name))
+  const seen = truth.phases.entry(keys.phase(env.name))
   await store.commit([
-    { key: keys.env(env.name), expect: truth.envs.get(keys.env(env.name))?.revision ?? 'absent' },
+    { key: keys.env(env.name), expect: truth.envs.entry(keys.env(env.name))?.revision ?? 'absent' },
     { key: keys.phase(env.name), value: record, expect: seen?.revision ?? 'absent' },
   ])
   log.info(`ENV ${to.phase}`, { env: env.name, uid: env.uid, ...(to.problems ? { first: to.problems[0]?.problem.message } : {}) })
@@ -96,7 +98,7 @@ function reasons(truth: Truth, env: EnvRecord, indices: number[]): Pick<PhaseRec
 function reason(truth: Truth, env: EnvRecord, index: number): Problem {
   const subject = `vm/${vmName(env.name, index)}`
   const id = `${env.uid}.${index}`
-  const record = truth.vms.get(keys.vm(id))?.value
+  const record = truth.vms.get(keys.vm(id))
   if (record?.problem) return { ...record.problem, subject }
   const within = `within ${duration(env.spec.deadlineSeconds)}`
   if (record?.state === 'booting') return { code: 'timeout', message: `the guest did not answer ${within}`, subject, remedy: `see what it printed: \`tt env logs ${env.name} -m ${index}\`` }
@@ -106,11 +108,11 @@ function reason(truth: Truth, env: EnvRecord, index: number): Problem {
 }
 
 /** A failed ENV gives its resources back once its hosts hold nothing, and is forgotten after an hour. */
-async function bury({ store, truth, world }: LoopParts, { value: env, revision }: Seen<EnvRecord>, phase: PhaseRecord): Promise<number | void> {
+async function bury({ store, truth, world }: LoopParts, { value: env, revision }: ViewEntry<EnvRecord>, phase: PhaseRecord): Promise<number | void> {
   if (truth.tally.of(env.uid).claimed > 0) return
   if (!phase.released) {
-    const ledger = truth.ledger.get(keys.ledger)
-    const seen = truth.phases.get(keys.phase(env.name))
+    const ledger = truth.ledger.entry(keys.ledger)
+    const seen = truth.phases.entry(keys.phase(env.name))
     await store.commit([
       { key: keys.phase(env.name), value: { ...phase, released: true }, expect: seen?.revision ?? 'absent' },
       ledgerWrite(ledger, minus(ledger?.value ?? nothing, demandOf(env.spec))),
@@ -127,7 +129,7 @@ export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposa
   const longestWaitMs = 6 * 3600 * 1000 // Timers of more than 24 days overflow, and clocks are set.
   const loop = new Loop(
     async (name) => {
-      const seen = truth.envs.get(keys.env(name))
+      const seen = truth.envs.entry(keys.env(name))
       if (!seen || seen.value.removing !== undefined) return
       const end = expiryOf(seen.value)
       if (end === undefined) return
@@ -138,7 +140,7 @@ export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposa
     },
     { world, width: 4 },
   )
-  const stop = truth.envs.onChange((_key, now) => now && loop.touch(now.value.name))
+  const stop = follow(truth.envs, (_key, now) => now && loop.touch(now.name))
   return {
     async [Symbol.asyncDispose]() {
       stop()
@@ -150,11 +152,11 @@ export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposa
 /** Sets the ledger to the sum over all ENV records: at start, so that no fault of an earlier version lives on. */
 export async function auditLedger({ store, truth, log }: LoopParts): Promise<void> {
   let sum = nothing
-  for (const [, { value: env }] of truth.envs.entries()) {
+  for (const env of truth.envs.values()) {
     if (phaseOf(truth, env)?.released) continue
     sum = plus(sum, demandOf(env.spec))
   }
-  const seen = truth.ledger.get(keys.ledger)
+  const seen = truth.ledger.entry(keys.ledger)
   if (JSON.stringify(seen?.value ?? nothing) === JSON.stringify(sum)) return
   log.warn('the ledger did not match the ENVs and was set right', { was: seen?.value, is: sum })
   await truth.reached(await store.commit([ledgerWrite(seen, sum)]))

@@ -1,6 +1,7 @@
 import { parseVmId } from '../model/names.ts'
 import { type ClaimRecord, lastPart, type VmRecord } from '../model/records.ts'
-import type { View } from '../store/store.ts'
+import { follow } from '../store/follow.ts'
+import type { View } from '../store/view.ts'
 
 /** How many VMs of an ENV are claimed, answer and failed: kept up to date by changes, so that 10,000 VMs are never counted again. */
 export interface Counts {
@@ -25,13 +26,13 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
     change(entry, id)
     if (entry.claimed === 0 && entry.ready === 0 && entry.failed.size === 0) counts.delete(uid)
   }
-  const stopClaims = claims.onChange((key, now, before) => {
+  const stopClaims = follow(claims, (key, now, before) => {
     const step = (now ? 1 : 0) - (before ? 1 : 0)
     if (step !== 0) at(key, (entry) => (entry.claimed += step))
   })
-  const stopVms = vms.onChange((key, now, before) => {
-    const was = before?.value.state
-    const is = now?.value.state
+  const stopVms = follow(vms, (key, now, before) => {
+    const was = before?.state
+    const is = now?.state
     if (was === is) return
     at(key, (entry, id) => {
       if (was === 'ready') entry.ready--

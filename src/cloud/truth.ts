@@ -3,8 +3,10 @@ import { countVms } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
 import { parseVmId } from '../model/names.ts'
 import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type VmRecord } from '../model/records.ts'
-import type { Seen, Store, View } from '../store/store.ts'
-import { view } from '../store/view.ts'
+import type { Log } from '../base/log.ts'
+import type { World } from '../base/world.ts'
+import type { Store } from '../store/store.ts'
+import { type View, type ViewEntry, view } from '../store/view.ts'
 import { type Tally, tally } from './tally.ts'
 
 /** Everything in the store, seen from memory: what a Cloud answers from and its loops decide by. */
@@ -21,9 +23,9 @@ export interface Truth extends AsyncDisposable {
   reached(revision: number, signal?: AbortSignal): Promise<void>
 }
 
-export async function truth(store: Store): Promise<Truth> {
+export async function truth(store: Store, { world, log }: { world: World; log: Log }): Promise<Truth> {
   const stack = new AsyncDisposableStack()
-  const open = async <T>(prefix: string) => stack.use(await view<T>(store, prefix))
+  const open = async <T>(prefix: string) => stack.use(await view<T>(store, prefix, { world, onFault: (fault) => log.warn('a view does not follow', { prefix, fault: String(fault) }) }))
   const envs = await open<EnvRecord>(keys.envs)
   const phases = await open<PhaseRecord>(keys.phases)
   const ledger = await open<LedgerRecord>(keys.ledger)
@@ -49,7 +51,7 @@ export async function truth(store: Store): Promise<Truth> {
 }
 
 /** The ENV as its users see it. */
-export function envResource(truth: Truth, { value: record, revision }: Seen<EnvRecord>): Resource<'env'> {
+export function envResource(truth: Truth, { value: record, revision }: ViewEntry<EnvRecord>): Resource<'env'> {
   return {
     kind: 'env',
     name: record.name,
@@ -79,7 +81,7 @@ function envStatus(truth: Truth, record: EnvRecord): EnvStatus {
 
 /** The ENV's phase record, unless it is one an earlier ENV of the same name left. */
 export function phaseOf(truth: Truth, record: EnvRecord): PhaseRecord | undefined {
-  const phase = truth.phases.get(keys.phase(record.name))?.value
+  const phase = truth.phases.get(keys.phase(record.name))
   return phase?.uid === record.uid ? phase : undefined
 }
 

@@ -5,6 +5,7 @@ import type { Resource } from '../model/kinds.ts'
 import { parseVmId, parseVmName, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart } from '../model/records.ts'
 import type { VmSpec, VmState, VmStatus } from '../model/vm.ts'
+import { follow } from '../store/follow.ts'
 import { changes } from './changes.ts'
 import { phaseOf, type Truth } from './truth.ts'
 
@@ -12,9 +13,9 @@ import { phaseOf, type Truth } from './truth.ts'
 export function vmCollection(truth: Truth): Collection<'vm'> {
   const get = (name: string) => {
     const parts = parseVmName(name)
-    const seen = parts && truth.envs.get(keys.env(parts.env))
-    const vm = seen && expandOne(seen.value, parts.index)
-    return vm && vmResource(truth, seen.value, vm)
+    const env = parts && truth.envs.get(keys.env(parts.env))
+    const vm = env && expandOne(env, parts.index)
+    return vm && vmResource(truth, env, vm)
   }
   const refuse = (name: string): never => fail('unsupported', 'VMs are made and removed with their ENV', { subject: `vm/${name}` })
   return {
@@ -30,11 +31,11 @@ export function vmCollection(truth: Truth): Collection<'vm'> {
 }
 
 function envOf(truth: Truth, name: string): EnvRecord {
-  return truth.envs.get(keys.env(name))?.value ?? fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
+  return truth.envs.get(keys.env(name)) ?? fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
 }
 
 function* all(truth: Truth, under?: string): Generator<Resource<'vm'>> {
-  const envs = under === undefined ? [...truth.envs.entries()].map(([, { value }]) => value) : [envOf(truth, under)]
+  const envs = under === undefined ? truth.envs.values() : [envOf(truth, under)]
   for (const env of envs) for (const vm of expand(env)) yield vmResource(truth, env, vm)
 }
 
@@ -43,7 +44,7 @@ function vmResource(truth: Truth, env: EnvRecord, vm: VmSpec): Resource<'vm'> {
     kind: 'vm',
     name: vmName(env.name, vm.index),
     uid: vm.id,
-    revision: String(truth.envs.get(keys.env(env.name))?.revision ?? 0),
+    revision: String(truth.envs.entry(keys.env(env.name))?.revision ?? 0),
     owner: env.owner,
     created: env.created,
     ...(env.removing === undefined ? {} : { removing: env.removing }),
@@ -53,8 +54,8 @@ function vmResource(truth: Truth, env: EnvRecord, vm: VmSpec): Resource<'vm'> {
 }
 
 function vmStatus(truth: Truth, env: EnvRecord, vm: VmSpec): VmStatus {
-  const record = truth.vms.get(keys.vm(vm.id))?.value
-  const claim = truth.claims.get(keys.claim(vm.id))?.value
+  const record = truth.vms.get(keys.vm(vm.id))
+  const claim = truth.claims.get(keys.claim(vm.id))
   const host = record?.host ?? claim?.host
   if (host === undefined) {
     const phase = phaseOf(truth, env)
@@ -63,7 +64,7 @@ function vmStatus(truth: Truth, env: EnvRecord, vm: VmSpec): VmStatus {
   }
   const lost = truth.presences.get(keys.presence(host)) === undefined
   const state: VmState = lost ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? 'starting')
-  const address = truth.hosts.get(keys.host(host))?.value.address.replace(/:\d+$/, '')
+  const address = truth.hosts.get(keys.host(host))?.address.replace(/:\d+$/, '')
   return {
     state,
     host,
@@ -83,15 +84,15 @@ function listen(truth: Truth, under: string | undefined, touch: (name: string) =
     if (env && (under === undefined || under === env.name)) touch(vmName(env.name, id.index))
   }
   const stops = [
-    truth.envs.onChange((_key, now, before) => {
-      if (now) byUid.set(now.value.uid, now.value)
-      const env = now?.value ?? before?.value
+    follow(truth.envs, (_key, now, before) => {
+      if (now) byUid.set(now.uid, now)
+      const env = now ?? before
       if (!env || (under !== undefined && under !== env.name)) return
       for (const vm of expand(env)) touch(vmName(env.name, vm.index))
       if (!now) byUid.delete(env.uid)
     }),
-    truth.claims.onChange(touchOne),
-    truth.vms.onChange(touchOne),
+    truth.claims.onChange(({ key }) => touchOne(key)),
+    truth.vms.onChange(({ key }) => touchOne(key)),
   ]
   return () => stops.forEach((stop) => stop())
 }

@@ -4,6 +4,7 @@ import type { World } from '../base/world.ts'
 import { type Demand, expand, minus, nothing, plus } from '../model/expand.ts'
 import { type HostRecord, keys, lastPart } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { follow } from '../store/follow.ts'
 import type { Store } from '../store/store.ts'
 import { type HostViews, isWanted } from './views.ts'
 
@@ -37,9 +38,9 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
     onFault: (env, fault, tries) => (tries > 5 ? log.warn('VMs could not be claimed', { env, fault: String(fault), tries }) : undefined),
   })
   const stops = [
-    views.claims.onChange((key, now, before) => {
+    follow(views.claims, (key, now, before) => {
       const id = lastPart(key)
-      if (now?.value.host === name && !held.has(id)) {
+      if (now?.host === name && !held.has(id)) {
         const demand = demandOfVm(views.wish(id))
         held.set(id, demand)
         used = plus(used, demand)
@@ -50,8 +51,8 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
         for (const env of waiting) loop.touch(env)
       }
     }),
-    views.envs.onChange((key) => loop.touch(lastPart(key))),
-    views.phases.onChange((key) => loop.touch(lastPart(key))),
+    follow(views.envs, (key) => loop.touch(lastPart(key))),
+    views.phases.onChange(({ key }) => loop.touch(lastPart(key))),
   ]
   return {
     used: () => used,
@@ -65,7 +66,7 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
 async function turn(options: ClaimOptions, envName: string, state: { used(): Demand; waiting: Set<string> }): Promise<number | void> {
   const { name, store, views, total, able, log } = options
   state.waiting.delete(envName)
-  const seen = views.envs.get(keys.env(envName))
+  const seen = views.envs.entry(keys.env(envName))
   if (!seen || !isWanted(views.phases, seen.value)) return
   let room = minus(total, state.used())
   let skipped = false
@@ -91,7 +92,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
   if (!skipped) return
   state.waiting.add(envName)
   log.debug('some VMs of an ENV are not for this host now', { env: envName })
-  return claimDelayMs(name, [...views.hosts.entries()].map(([key, host]) => ({ name: lastPart(key), host: host.value }))) + 1000
+  return claimDelayMs(name, views.hosts.entries().map(({ key, value }) => ({ name: lastPart(key), host: value }))) + 1000
 }
 
 const demandOfVm = (vm: VmSpec | undefined): Demand => (vm ? { cpu: vm.stopped ? 0 : vm.cpu, memMb: vm.stopped ? 0 : vm.memMb, diskMb: vm.diskMb, vms: 1 } : nothing)

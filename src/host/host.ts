@@ -62,7 +62,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const { name, store, world, effects, log } = options
   await using building = new AsyncDisposableStack()
   const background = building.use(makeBackground((what, fault) => log.error('background work ended', { what, fault: String(fault) })))
-  const views = building.use(await hostViews(store))
+  const views = building.use(await hostViews(store, { world, log }))
   const engines = new Map([...options.engines].map(([engine, { engine: driver }]) => [engine, driver]))
   const { driver: volume } = options.volume
   const { driver: network } = options.network
@@ -99,7 +99,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   refresh = presence.refresh
   const able = ({ engine, image }: { engine: string; image: string }) => engines.has(engine) && images.specs()[image] !== undefined
   building.use(runClaims({ name, store, views, world, log, total: options.total, able }))
-  for (const [key, seen] of views.claims.entries()) if (seen.value.host === name) vms.touch(lastPart(key))
+  for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))
   const leaks = () => findLeaks(machine)
   const stack = building.move()
   return {

@@ -39,13 +39,14 @@ export async function findLeaks(options: LeakOptions): Promise<Leak[]> {
 
 /** Ids of all VMs this host has claimed. */
 export const ownedIds = ({ views, name }: { views: HostViews; name: string }): Set<string> =>
-  new Set([...views.claims.entries()].filter(([, { value }]) => value.host === name).map(([key]) => lastPart(key)))
+  new Set(views.claims.entries().filter(({ value }) => value.host === name).map(({ key }) => lastPart(key)))
 
 /** The links of all VMs this host has claimed and given an address. */
 export function ownedLinks({ views, name, uidOf }: { views: HostViews; name: string; uidOf: (ip: string) => number | undefined }): Link[] {
   const owned = ownedIds({ views, name })
-  return [...views.vms.entries()]
-    .map(([key, { value }]): [string, VmRecord] => [lastPart(key), value])
+  return views.vms
+    .entries()
+    .map(({ key, value }): [string, VmRecord] => [lastPart(key), value])
     .filter(([id, record]) => owned.has(id) && record.ip !== '')
     .map(([id, record]) => linkOf({ id, denyOutgoing: views.wish(id)?.denyOutgoing ?? false }, record, uidOf(record.ip)))
 }

@@ -1,10 +1,13 @@
+import type { Log } from '../base/log.ts'
+import type { World } from '../base/world.ts'
 import type { EnvRoot } from '../model/expand.ts'
 import { expandOne } from '../model/expand.ts'
 import { parseVmId } from '../model/names.ts'
 import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type PhaseRecord, type VmRecord } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
-import type { Store, View } from '../store/store.ts'
-import { view } from '../store/view.ts'
+import { follow } from '../store/follow.ts'
+import type { Store } from '../store/store.ts'
+import { type View, view } from '../store/view.ts'
 
 /** What a host must know: what is wanted, who claimed what, and what it reported itself. */
 export interface HostViews extends AsyncDisposable {
@@ -20,9 +23,9 @@ export interface HostViews extends AsyncDisposable {
   reached(revision: number): Promise<void>
 }
 
-export async function hostViews(store: Store): Promise<HostViews> {
+export async function hostViews(store: Store, { world, log }: { world: World; log: Log }): Promise<HostViews> {
   const stack = new AsyncDisposableStack()
-  const open = async <T>(prefix: string) => stack.use(await view<T>(store, prefix))
+  const open = async <T>(prefix: string) => stack.use(await view<T>(store, prefix, { world, onFault: (fault) => log.warn('a view does not follow', { prefix, fault: String(fault) }) }))
   const envs = await open<EnvRecord>(keys.envs)
   const phases = await open<PhaseRecord>(keys.phases)
   const claims = await open<ClaimRecord>(keys.claims)
@@ -30,9 +33,9 @@ export async function hostViews(store: Store): Promise<HostViews> {
   const hosts = await open<HostRecord>(keys.hosts)
   const byUid = new Map<string, EnvRecord>()
   stack.defer(
-    envs.onChange((_key, now, before) => {
-      if (before && before.value.uid !== now?.value.uid) byUid.delete(before.value.uid)
-      if (now) byUid.set(now.value.uid, now.value)
+    follow(envs, (_key, now, before) => {
+      if (before && before.uid !== now?.uid) byUid.delete(before.uid)
+      if (now) byUid.set(now.uid, now)
     }),
   )
   const envOf = (uid: string) => byUid.get(uid)
@@ -57,6 +60,6 @@ export async function hostViews(store: Store): Promise<HostViews> {
 
 /** Whether the ENV's VMs are to be: it is not being removed and has not failed. */
 export function isWanted(phases: View<PhaseRecord>, env: EnvRecord & EnvRoot): boolean {
-  const phase = phases.get(keys.phase(env.name))?.value
+  const phase = phases.get(keys.phase(env.name))
   return env.removing === undefined && !(phase?.uid === env.uid && phase.phase === 'failed')
 }

@@ -61,14 +61,14 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
     backoffMs: { first: 200, last: 10_000 },
     onFault: (vm, fault, tries) => log.warn('a VM is not as wanted yet', { vm, fault: String(fault), tries }),
   })
-  const mine = (key: string) => views.claims.get(keys.claim(lastPart(key)))?.value.host === options.name
+  const mine = (key: string) => views.claims.get(keys.claim(lastPart(key)))?.host === options.name
   const touchEnv = (uid: string) => {
-    for (const [key, seen] of views.claims.entries(`${keys.claims}${uid}.`)) if (seen.value.host === options.name) loop.touch(lastPart(key))
+    for (const { key, value } of views.claims.entries(`${keys.claims}${uid}.`)) if (value.host === options.name) loop.touch(lastPart(key))
   }
   const stops = [
-    views.claims.onChange((key) => mine(key) && loop.touch(lastPart(key))),
-    views.envs.onChange((_key, now) => now && touchEnv(now.value.uid)),
-    views.phases.onChange((_key, now, before) => now && now.value.phase !== before?.value.phase && now.value.phase === 'failed' && touchEnv(now.value.uid)),
+    views.claims.onChange(({ key }) => mine(key) && loop.touch(lastPart(key))),
+    views.envs.onChange(({ value }) => value && touchEnv(value.uid)),
+    views.phases.onChange(({ value }, before) => value?.phase === 'failed' && before?.phase !== 'failed' && touchEnv(value.uid)),
   ]
   return {
     touch: (id) => loop.touch(id),
@@ -81,10 +81,10 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
 
 async function turn(parts: Parts, id: string): Promise<void> {
   const { views, name } = parts
-  if (views.claims.get(keys.claim(id))?.value.host !== name) return
+  if (views.claims.get(keys.claim(id))?.host !== name) return
   const vm = views.wish(id)
   if (!vm) return destroy(parts, id)
-  const record = views.vms.get(keys.vm(id))?.value
+  const record = views.vms.get(keys.vm(id))
   if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
   const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
   const found = await engine.inspect(id)
@@ -134,7 +134,7 @@ async function giveUpOrRetry(parts: Parts, vm: VmSpec, thrown: unknown): Promise
 }
 
 async function failed(parts: Parts, vm: VmSpec, problem: Problem): Promise<void> {
-  const known = parts.views.vms.get(keys.vm(vm.id))?.value
+  const known = parts.views.vms.get(keys.vm(vm.id))
   const nowhere = { slice: '', ip: '', mac: '', ports: {} }
   parts.log.warn('a VM failed', { vm: vm.id, env: vm.env, ...problem })
   await write(parts, vm.id, { host: parts.name, env: vm.env, index: vm.index, ...nowhere, ...known, state: 'failed', since: iso(parts.world), problem })

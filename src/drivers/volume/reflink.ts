@@ -40,8 +40,8 @@ export const reflink: VolumeFactory = async (home, options) => {
       const found = base && rawBase(checkedBase(base))
       const wholeBytes = checkedSize(id, sizeBytes, found?.sizeBytes)
       await files.make(id, owner, async (temporary) => {
+        await (await open(temporary, 'w', 0o600)).close() // A copy into a file that is there leaves it its mode.
         if (found) await share(found.path, temporary)
-        else await (await open(temporary, 'wx', 0o600)).close()
         await truncate(temporary, wholeBytes)
       })
     },
@@ -64,7 +64,7 @@ function rawBase(base: Disk): Disk {
 
 async function share(from: string, to: string): Promise<void> {
   try {
-    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE)
   } catch (fault) {
     if (!cannotShare(fault)) throw fault
     fail('unsupported', `the blocks of ${from} cannot be shared with ${to}`, {

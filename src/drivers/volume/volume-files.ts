@@ -1,5 +1,5 @@
 import { chmodSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { chmod, chown, readdir, rename, rm, stat } from 'node:fs/promises'
+import { chown, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { hasErrno, isMissing } from '../../base/files.ts'
 import { fail } from '../../model/errors.ts'
@@ -10,7 +10,7 @@ import type { DriverHome } from '../engine/engine.ts'
 export interface VolumeFiles {
   /** The file of a volume; `not_found` if there is none. */
   find(id: string): Promise<string>
-  /** Makes the volume by filling a file beside it that then takes its name; one that is there only gets its owner. */
+  /** Makes the volume by filling a file of mode 0600 beside it that then takes its name; one that is there only gets its owner. */
   make(id: string, owner: number | undefined, fill: (temporary: string) => Promise<void>): Promise<void>
   destroy(id: string): Promise<void>
   list(): Promise<string[]>
@@ -49,9 +49,7 @@ export function volumeFiles({ dir, effects }: DriverHome, suffix: string): Volum
         const temporary = `${path}${unfinished}`
         try {
           await act('make', temporary, async () => {
-            await rm(temporary, { force: true })
             await fill(temporary)
-            await chmod(temporary, 0o600)
             await give(temporary, owner)
           })
           await act('make', path, () => rename(temporary, path))

@@ -1,16 +1,12 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Effects, plainEffects } from '../../base/effects.ts'
-import { silentLog } from '../../base/log.ts'
-import { realWorld } from '../../base/world.ts'
 import { type ErrorCode, TtError } from '../../model/errors.ts'
 import type { Disk } from '../../model/plan.ts'
-import type { VolumeDriver, VolumeFactory } from './volume.ts'
+import { type Ground, ground, mortal, qcow2Head } from './ground.ts'
+import type { VolumeFactory } from './volume.ts'
 
 /** What the suite needs of a volume driver. */
 export interface VolumeSubject {
@@ -51,7 +47,9 @@ export async function volumeContract(subject: VolumeSubject): Promise<void> {
       const on = ground(subject)
       try {
         await run(on)
-        await on.finish()
+        await on.dispose()
+        assert.deepEqual(readdirSync(on.dir), [], 'something is left')
+        assert.deepEqual(on.changedBases(), [], 'a base was changed')
       } finally {
         on.clear()
       }
@@ -345,88 +343,6 @@ function owners(it: It) {
   })
 }
 
-/** A directory of one case, the drivers made on it, and a base whose bytes are compared at the end. */
-interface Ground {
-  root: string
-  dir: string
-  driver(effects?: Effects): Promise<VolumeDriver>
-  base(): Promise<Disk>
-  finish(): Promise<void>
-  clear(): void
-}
-
-function ground({ factory, options = {}, base, root: place = tmpdir() }: VolumeSubject): Ground {
-  const root = mkdtempSync(join(place, 'tt-volume-'))
-  const [dir, bases] = [join(root, 'volumes'), join(root, 'bases')]
-  for (const path of [dir, bases]) mkdirSync(path)
-  chmodSync(root, 0o711)
-  const drivers: VolumeDriver[] = []
-  let made: { disk: Disk; sum: string } | undefined
-  const sumOf = () => readdirSync(bases).map((name) => createHash('sha256').update(readFileSync(join(bases, name))).digest('hex')).join()
-  return {
-    root,
-    dir,
-    async driver(effects = plainEffects()) {
-      const driver = await factory({ dir, mark: 'tests', world: realWorld, effects, log: silentLog }, options)
-      drivers.push(driver)
-      return driver
-    },
-    async base() {
-      const disk = made?.disk ?? (await base(bases))
-      made ??= { disk, sum: sumOf() }
-      return disk
-    },
-    async finish() {
-      for (const driver of drivers) await driver[Symbol.asyncDispose]()
-      assert.deepEqual(readdirSync(dir), [], 'something is left')
-      if (made) assert.equal(sumOf(), made.sum, 'the base was changed')
-    },
-    clear: () => rmSync(root, { recursive: true, force: true }),
-  }
-}
-
-/** Effects of a server that dies, once it is armed, at its effect number `at`, on one side of it; from then on it has none. */
-function mortal(at: number, side: 'before' | 'after') {
-  let count = 0
-  const die = (): never => {
-    fate.dead = true
-    throw new Error('the server is dead')
-  }
-  const effects: Effects = {
-    get count() {
-      return count
-    },
-    act(_effect, run) {
-      if (fate.dead) return die()
-      const here = fate.armed && ++count === at
-      if (here && side === 'before') return die()
-      const done = run()
-      if (!here) return done
-      return done instanceof Promise ? (done.then(die) as typeof done) : die()
-    },
-  }
-  const fate = { effects, armed: false, dead: false }
-  return fate
-}
-
-/** The first 4096 bytes of a qcow2 disk, made by hand so that what drivers read is not what they wrote. */
-function qcow2Head(what: { version?: number; backing?: string; incompatible?: bigint; size?: bigint; l1Entries?: number }): Buffer {
-  const { version = 3, backing, incompatible = 0n, size = 1n << 20n, l1Entries = 1 } = what
-  const head = Buffer.alloc(4096)
-  head.write('QFI\xfb', 'latin1')
-  head.writeUInt32BE(version, 4)
-  if (backing !== undefined) {
-    head.writeBigUInt64BE(512n, 8)
-    head.writeUInt32BE(head.write(backing, 512), 16)
-  }
-  head.writeUInt32BE(16, 20)
-  head.writeBigUInt64BE(size, 24)
-  head.writeUInt32BE(l1Entries, 36)
-  head.writeBigUInt64BE(incompatible, 72)
-  head.writeUInt32BE(104, 100)
-  return head
-}
-
 async function refused(call: Promise<unknown>, ...codes: ErrorCode[]): Promise<TtError> {
   const outcome = await call.then(
     () => undefined,
@@ -438,4 +354,4 @@ async function refused(call: Promise<unknown>, ...codes: ErrorCode[]): Promise<T
 }
 
 /** 4096 bytes that are never zero and differ by `seed`. */
-const noise = (seed: number) => Buffer.from({ length: 4096 }, (_, at) => 1 + ((at * 31 + seed) % 255)) 
+const noise = (seed: number) => Buffer.from(Array.from({ length: 4096 }, (_, at) => 1 + ((at * 31 + seed) % 255)))

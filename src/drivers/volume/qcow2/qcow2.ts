@@ -54,7 +54,6 @@ export const qcow2: VolumeFactory = async (home, options) => {
 
 async function write(path: string, spec: OverlaySpec): Promise<void> {
   const { pieces, fileBytes } = overlayHeader(spec)
-  await using file = await open(path, 'wx', 0o600)
-  await file.truncate(fileBytes)
-  for (const { offset, bytes } of pieces) await file.write(bytes, 0, bytes.length, offset)
+  await using file = await open(path, 'w', 0o600)
+  await Promise.all([file.truncate(fileBytes), ...pieces.map(({ offset, bytes }) => file.write(bytes, 0, bytes.length, offset))])
 }

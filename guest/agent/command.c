@@ -1,0 +1,137 @@
+#define _GNU_SOURCE
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "halt.h"
+#include "inlet.h"
+#include "launch.h"
+#include "names.h"
+#include "request.h"
+#include "running.h"
+#include "wire.h"
+
+static struct {
+  uint8_t *body; /* of an EXEC whose last frame has not come yet */
+  size_t size;
+  uint32_t id;
+} unfinished;
+
+static bool exec_frame(const struct frame *frame);
+static void exec(uint32_t id, uint8_t *body, size_t size, bool no_stdin);
+static int start(struct running *running, const struct request *request, enum launch_step *step);
+static void refuse(uint32_t id, int error, const char *step);
+static bool credit(struct running *running, const struct frame *frame);
+
+bool command_frame(const struct frame *frame) {
+  switch (frame->type) {
+    case FRAME_EXEC: return exec_frame(frame);
+    case FRAME_HALT: return halt_frame(frame);
+    case FRAME_BYE: command_hang_up_all(); return true;
+    case FRAME_PING: wire_send(FRAME_PONG, frame->id, frame->payload, frame->length); return true;
+  }
+  struct running *running = running_by_id(frame->id);
+  if (!running) return true; /* It ended while this was on its way. */
+  switch (frame->type) {
+    case FRAME_STDIN: return inlet_take(&running->in, frame->payload, frame->length);
+    case FRAME_EOF: inlet_end(&running->in); return true;
+    case FRAME_CREDIT: return credit(running, frame);
+    case FRAME_KILL: running_kill(running); return true;
+    case FRAME_SIGNAL: running_signal(running, signal_number(frame->payload, frame->length)); return true;
+  }
+  return false;
+}
+
+static bool credit(struct running *running, const struct frame *frame) {
+  if (frame->length != 5 || (frame->payload[0] != FRAME_STDOUT && frame->payload[0] != FRAME_STDERR)) return false;
+  return running_credit(running, frame->payload[0] == FRAME_STDERR, get_u32(frame->payload + 1));
+}
+
+static bool exec_frame(const struct frame *frame) {
+  if (frame->length < 1 || frame->payload[0] > (EXEC_MORE | EXEC_NO_STDIN)) return false;
+  if (unfinished.body && unfinished.id != frame->id) return false;
+  size_t length = frame->length - 1;
+  if (length > REQUEST_MAX - unfinished.size) return false;
+  uint8_t *body = realloc(unfinished.body, unfinished.size + length + 1);
+  if (!body) {
+    free(unfinished.body);
+    unfinished.body = NULL;
+    unfinished.size = 0;
+    refuse(frame->id, ENOMEM, "request");
+    return !(frame->payload[0] & EXEC_MORE);
+  }
+  memcpy(body + unfinished.size, frame->payload + 1, length);
+  unfinished.body = body;
+  unfinished.size += length;
+  unfinished.id = frame->id;
+  if (frame->payload[0] & EXEC_MORE) return true;
+  size_t size = unfinished.size;
+  unfinished.body = NULL;
+  unfinished.size = 0;
+  exec(frame->id, body, size, frame->payload[0] & EXEC_NO_STDIN);
+  free(body);
+  return true;
+}
+
+static void exec(uint32_t id, uint8_t *body, size_t size, bool no_stdin) {
+  const char *const steps[] = {[LAUNCH_FORK] = "start", [LAUNCH_CWD] = "cwd", [LAUNCH_EXEC] = "exec"};
+  if (running_by_id(id)) return refuse(id, EEXIST, "request");
+  struct request request;
+  int error = request_parse(body, size, &request);
+  const char *where = "request";
+  request.no_stdin = no_stdin;
+  if (error == 0) {
+    struct running *running = running_new(id);
+    enum launch_step step = LAUNCH_FORK;
+    error = running ? start(running, &request, &step) : ENOMEM;
+    where = steps[step];
+    if (error == 0) request.script = -1; /* It is the command's now. */
+    else if (running) running_drop(running);
+  }
+  request_free(&request);
+  if (error != 0) refuse(id, error, where);
+}
+
+static int start(struct running *running, const struct request *request, enum launch_step *step) {
+  static int null = -1;
+  if (null < 0) null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, error = 0;
+  *step = LAUNCH_FORK;
+  if (null < 0 || (!request->no_stdin && pipe2(in, O_CLOEXEC) != 0) || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
+    error = errno;
+  } else {
+    struct launch plan = {.argv = request->argv, .env = request->env, .cwd = request->cwd, .out = out[1], .err = err[1]};
+    plan.in = request->no_stdin ? null : in[0];
+    running->pid = launch(&plan, step);
+    if (running->pid < 0) error = errno;
+  }
+  const int theirs[] = {in[0], out[1], err[1]}, ours[] = {in[1], out[0], err[0]};
+  for (int i = 0; i < 3; i++) {
+    if (theirs[i] >= 0) close(theirs[i]);
+    if (error != 0 && ours[i] >= 0) close(ours[i]);
+  }
+  if (error != 0) return error;
+  const uint32_t windows[] = {request->stdout_window, request->stderr_window};
+  running->script = request->script;
+  running_begin(running, ours, windows);
+  return 0;
+}
+
+/* `ENOENT exec`: what went wrong, and at which step. */
+static void refuse(uint32_t id, int error, const char *step) {
+  char text[64];
+  int length = snprintf(text, sizeof text, "%s %s", error_name(error), step);
+  wire_send(FRAME_ERROR, id, text, (size_t)length);
+}
+
+void command_hang_up_all(void) {
+  free(unfinished.body);
+  unfinished.body = NULL;
+  unfinished.size = 0;
+  running_hang_up_all();
+}

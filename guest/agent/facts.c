@@ -1,0 +1,34 @@
+#include "facts.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "protocol.h"
+#include "say.h"
+#include "text.h"
+
+#define AGENT_VERSION "0.1.0"
+
+static char boot_id[64];
+static unsigned long long instance; /* tells this run of the agent from any other */
+
+void facts_open(void) {
+  if (!text_read("/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id)) strcpy(boot_id, "unknown");
+  if (getrandom(&instance, sizeof instance, GRND_NONBLOCK) != sizeof instance) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    instance = (unsigned long long)now.tv_sec << 32 ^ (unsigned long long)now.tv_nsec ^ (unsigned long long)getpid() << 48;
+  }
+}
+
+size_t facts_write(char text[FACTS_MAX]) {
+  char host[65] = "";
+  gethostname(host, sizeof host - 1);
+  int length = snprintf(text, FACTS_MAX, "protocol=%d\nagent=%s\nboot=%s\ninstance=%016llx\ninit=%d\nhostname=%s\n", PROTOCOL_VERSION,
+                        AGENT_VERSION, boot_id, instance, init_process, host);
+  return length < 0 ? 0 : length < FACTS_MAX ? (size_t)length : FACTS_MAX - 1;
+}

@@ -1,0 +1,11 @@
+/* Small files and the words in them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The start of a file, without the line end; false if there is none. */
+bool text_read(const char *path, char *text, size_t size);
+
+/* Makes the file hold this text, unless it does already; says so if that fails. */
+void text_write(const char *path, const char *text);

@@ -1,0 +1,103 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { WebSocket } from 'ws'
+import type { Background } from '../base/background.ts'
+import { asTtError, fail, problemOf, TtError } from '../model/errors.ts'
+import { authenticated, pathOf, type ServerParts } from './exchange.ts'
+import { answerRaw } from './refusal.ts'
+import { pathOf as routePath } from './routes.ts'
+import { serveSession } from './session-serving.ts'
+import type { Wire } from './wire.ts'
+
+/** A browser cannot set headers on a WebSocket; it offers the token as a protocol of this name and prefix. */
+export const protocolName = 'tt.v1'
+export const tokenProtocol = 'tt.token.'
+
+const messageBytes = 1024 * 1024
+/** A client that opened the connection has so long to say what it wants. */
+const requestMs = 10_000
+/** A dead client is noticed within two of these. */
+const pingMs = 30_000
+
+export const wantsWebSocket = ({ headers, method }: IncomingMessage): boolean => method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
+
+/** Sessions over WebSockets. `close` ends all of them, each told why. */
+export function upgrades(server: Server, { background, ...parts }: ServerParts & { background: Background }): { close(reason: TtError): void } {
+  const open = new Set<AbortController>()
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy())
+    background.run('session', async () => {
+      try {
+        await join(request, { socket, head }, { parts, open })
+      } catch (thrown) {
+        answerRaw(socket, problemOf(thrown))
+      }
+    })
+  })
+  return {
+    close(reason) {
+      for (const controller of open) controller.abort(reason)
+    },
+  }
+}
+
+async function join(request: IncomingMessage, { socket, head }: { socket: Duplex; head: Buffer }, { parts, open }: { parts: ServerParts; open: Set<AbortController> }): Promise<void> {
+  const { world, log } = parts
+  const user = await authenticated(withOfferedToken(request), parts)
+  if (!wantsWebSocket(request)) fail('invalid', 'no other upgrade than to a WebSocket is offered')
+  if (pathOf(request.url ?? '').raw !== routePath('join-session')) fail('not_found', 'there is no WebSocket at this path', { remedy: `connect to ${routePath('join-session')}` })
+  const cloud = parts.cloudFor(user)
+  const { WebSocketServer } = await import('ws')
+  const acceptor = new WebSocketServer({ noServer: true, maxPayload: messageBytes, perMessageDeflate: false, clientTracking: false, handleProtocols: (names) => (names.has(protocolName) ? protocolName : false) })
+  // `ws` refuses a broken handshake by itself: it answers and closes, and this event says that it did.
+  const socketOpen = await new Promise<WebSocket | undefined>((resolve) => {
+    socket.once('close', () => resolve(undefined))
+    acceptor.handleUpgrade(request, socket, head, resolve)
+  })
+  if (!socketOpen) return
+  const controller = new AbortController()
+  open.add(controller)
+  const began = world.ticks()
+  const gone = new TtError({ code: 'cancelled', message: 'the client is gone' })
+  socketOpen.binaryType = 'arraybuffer'
+  socketOpen.on('close', () => controller.abort(gone))
+  socketOpen.on('error', () => undefined) // `close` follows.
+  const stopHurry = world.after(requestMs, () => controller.abort(new TtError({ code: 'timeout', message: 'no request came' })))
+  socketOpen.once('message', stopHurry)
+  const stopPings = pinged(socketOpen, () => controller.abort(gone), parts)
+  await serveSession(socketOpen as unknown as Wire, { cloud, controller })
+  stopHurry()
+  stopPings()
+  open.delete(controller)
+  await closed(socketOpen, parts)
+  log.info('session over', { user: user.name, ms: Math.round(world.ticks() - began), end: controller.signal.aborted ? asTtError(controller.signal.reason).code : 'ended' })
+}
+
+/** The request with the token of `sec-websocket-protocol` as if it had come in the header for tokens. */
+function withOfferedToken(request: IncomingMessage): IncomingMessage {
+  const offered = /(?:^|,) *tt\.token\.([\w-]{1,1000}) *(?:,|$)/.exec(request.headers['sec-websocket-protocol'] ?? '')?.[1]
+  if (offered !== undefined) request.headers.authorization ??= `Bearer ${Buffer.from(offered, 'base64url').toString()}`
+  return request
+}
+
+function pinged(socket: WebSocket, dead: () => void, { world }: ServerParts): () => void {
+  let answered = true
+  let stop = () => undefined as void
+  socket.on('pong', () => (answered = true))
+  const turn = () => {
+    if (!answered) return dead()
+    answered = false
+    socket.ping()
+    stop = world.after(pingMs, turn)
+  }
+  stop = world.after(pingMs, turn)
+  return () => stop()
+}
+
+/** Waits for the closing handshake for a second; a client that does not take part is cut off. */
+async function closed(socket: WebSocket, { world }: ServerParts): Promise<void> {
+  if (socket.readyState === socket.CLOSED) return
+  const stop = world.after(1000, () => socket.terminate())
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  stop()
+}

@@ -1,0 +1,102 @@
+import type { Disk, Nic } from '../../../model/plan.ts'
+import type { CheckedPlan } from './check.ts'
+import { cmdline, userNet } from './cmdline.ts'
+
+/** What a plan does not say: how this host runs it. */
+export interface Machine {
+  accel: 'kvm' | 'tcg'
+  /** Rate of the host's time stamp counter. */
+  tscKhz: number
+  /** Names the process: carries the server's mark, the VM's id and the cookie of this start. */
+  name: string
+  /** Those of the plan's disks that are block devices. */
+  blockDevices?: ReadonlySet<string>
+}
+
+type Card = Exclude<Nic, { kind: 'none' }>
+
+/** Translated code kept under TCG. QEMU takes 1 GiB unless told. */
+export const translationMb = 64
+
+/** QEMU's files, from its working directory: short, because a socket's path may have 107 bytes. */
+export const files = {
+  qmp: 'run/qmp.sock',
+  serial: 'run/serial.sock',
+  vnc: 'run/vnc.sock',
+  port: (at: number) => `run/port${at}.sock`,
+  serialLog: 'serial.log',
+} as const
+
+/** QEMU's arguments, without the program. */
+export function argv(checked: CheckedPlan, machine: Machine): string[] {
+  const { plan, options } = checked
+  const microvm = options.machine === 'microvm'
+  const devices = placed(microvm)
+  const kvm = machine.accel === 'kvm'
+  return [
+    ...['-name', machine.name],
+    ...['-machine', machineText(checked)],
+    ...['-accel', kvm ? 'kvm' : `tcg,tb-size=${translationMb}`],
+    ...['-cpu', options.cpuModel ?? (kvm ? 'host' : 'max')],
+    ...['-smp', String(plan.cpu)],
+    ...['-m', `${plan.memMb}M`],
+    ...['-nodefaults', '-no-user-config', '-no-reboot'],
+    ...['-display', 'none', ...(options.vnc ? ['-vga', 'std', '-vnc', `unix:${files.vnc}`] : [])],
+    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ...['-chardev', socket('qmp', files.qmp), '-mon', 'chardev=qmp,mode=control'],
+    ...['-chardev', `${socket('serial', files.serial)},logfile=${files.serialLog},logappend=on`, '-serial', 'chardev:serial'],
+    ...(plan.boot === 'kernel' ? boot(checked, machine) : []),
+    ...plan.disks.flatMap((disk, at) => [
+      ...['-blockdev', blockdev(disk, { at, cache: options.cache, device: machine.blockDevices?.has(disk.path) ?? false })],
+      ...['-device', devices('virtio-blk', `drive=disk${at}${at === 0 && plan.boot === 'disk' ? ',bootindex=0' : ''}`)],
+    ]),
+    ...plan.nics.flatMap((nic, at) => (nic.kind === 'none' ? [] : ['-netdev', netdev(nic, at), '-device', devices('virtio-net', card(nic, { at, microvm }))])),
+    ...['-device', devices('virtio-serial', 'id=ports')],
+    ...plan.ports.flatMap((name, at) => ['-chardev', socket(`port${at}`, files.port(at)), '-device', `virtserialport,bus=ports.0,chardev=port${at},name=${name}`]),
+    ...['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
+  ]
+}
+
+function machineText({ options: { machine, parts } }: CheckedPlan): string {
+  return [machine, ...Object.entries(parts).map(([part, on]) => `${part}=${on ? 'on' : 'off'}`)].join(',')
+}
+
+/**
+ * Names devices as the machine wants them. On a microvm QEMU fills its places from the last to the first, and Linux counts from the
+ * first: without a place of its own, the first disk would be the guest's last.
+ */
+function placed(microvm: boolean) {
+  let place = 0
+  return (model: string, options: string) => (microvm ? `${model}-device,bus=virtio-mmio-bus.${place++},${options}` : `${model}-pci,${options}`)
+}
+
+const socket = (id: string, path: string) => `socket,id=${id},path=${path},server=on,wait=off`
+
+function boot(checked: CheckedPlan, machine: Machine): string[] {
+  const { kernel = '', initrd } = checked.plan.files
+  return ['-kernel', kernel, ...(initrd === undefined ? [] : ['-initrd', initrd]), '-append', cmdline(checked, machine)]
+}
+
+/**
+ * `writeback` goes through the host's page cache, where VMs share what they read of one base image, and keeps the guest's flushes;
+ * `direct` goes around it; `unsafe` drops flushes, for what may be lost.
+ */
+function blockdev(disk: Disk, { at, cache, device }: { at: number; cache: string; device: boolean }): string {
+  const modes = { 'cache': { 'direct': cache === 'direct', 'no-flush': cache === 'unsafe' }, 'read-only': disk.readOnly ?? false, 'discard': 'unmap' }
+  const file = { driver: device ? 'host_device' : 'file', filename: disk.path, ...modes }
+  return JSON.stringify({ 'node-name': `disk${at}`, driver: disk.format, ...modes, file })
+}
+
+function netdev(nic: Card, at: number): string {
+  if (nic.kind === 'tap') return `tap,id=net${at},ifname=${nic.tap},script=no,downscript=no,vhost=off`
+  const { network, dns } = userNet(nic)
+  const forwards = Object.entries(nic.ports).flatMap(([inner, outer]) => ['tcp', 'udp'].map((way) => `hostfwd=${way}:${nic.bind}:${outer}-${nic.ip}:${inner}`))
+  const restrict = nic.denyOutgoing ? ['restrict=on'] : []
+  return ['user', `id=net${at}`, `net=${network}`, `host=${nic.gateway}`, `dns=${dns}`, `dhcpstart=${nic.ip}`, 'ipv6=off', ...restrict, ...forwards].join(',')
+}
+
+function card(nic: Card, { at, microvm }: { at: number; microvm: boolean }): string {
+  const mtu = nic.mtu === undefined ? [] : [`host_mtu=${nic.mtu}`]
+  // Without its boot code no VM ever tries to boot from the network.
+  return [`netdev=net${at}`, `mac=${nic.mac}`, ...mtu, ...(microvm ? [] : ['romfile='])].join(',')
+}

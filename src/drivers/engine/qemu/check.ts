@@ -1,0 +1,54 @@
+import { isIPv4 } from 'node:net'
+import { fail } from '../../../model/errors.ts'
+import { parseVmId, shown } from '../../../model/names.ts'
+import type { Nic, Plan } from '../../../model/plan.ts'
+import { type ImageOptions, imageOptions } from './options.ts'
+
+/** A plan of which every text is known to be safe in QEMU's arguments, with its options. */
+export interface CheckedPlan {
+  plan: Plan
+  options: ImageOptions
+}
+
+/** Places for virtio devices: on a microvm one for each line of its interrupt controllers, of which the second comes with ACPI. */
+const placesOf = ({ machine, parts }: ImageOptions): number => (machine === 'q35' ? 26 : parts.acpi === false ? 8 : 24)
+
+/** Refuses a plan this engine cannot run, before anything is done. */
+export function checked(plan: Plan): CheckedPlan {
+  const about = { subject: `vm/${plan.id}` }
+  const need = (holds: boolean, why: string) => holds || fail('invalid', why, about)
+  need(parseVmId(plan.id) !== undefined, `${shown(plan.id)} is no id of a VM`)
+  need(/^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(plan.hostname), `${shown(plan.hostname)} is no host name`)
+  need(inRange(plan.cpu, 1, 255), `a VM of this engine has 1 to 255 processors, not ${plan.cpu}`)
+  need(inRange(plan.memMb, 1, 1 << 24), `${plan.memMb} MB is no size for memory`)
+  need(plan.uid === undefined || inRange(plan.uid, 1, 2 ** 31 - 1), `${plan.uid} is no user a VM may run as`)
+  if (plan.from) fail('unsupported', 'this engine cannot start a VM from a saved state', about)
+
+  if (plan.boot === 'kernel') need(plan.files.kernel !== undefined, 'the image boots by a kernel and has none')
+  else need(plan.disks.length > 0, 'the image boots by a disk and the VM has none')
+  for (const path of [plan.files.kernel, plan.files.initrd, ...plan.disks.map((disk) => disk.path)])
+    need(path === undefined || /^\/[^\0\n]*$/.test(path), `${shown(path ?? '')} is no absolute path`)
+  need(/^[\x20-\x7e]*$/.test(plan.cmdline ?? ''), 'the kernel command line is more than one line of ASCII')
+
+  need(plan.ports.every((name) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)), 'the name of a port has letters, digits, ".", "_" and "-"')
+  need(new Set(plan.ports).size === plan.ports.length && plan.ports.length <= 30, 'ports have different names and are 30 at most')
+  for (const nic of plan.nics) checkNic(nic, need)
+
+  const options = imageOptions(plan)
+  const places = placesOf(options)
+  need(plan.disks.length + plan.nics.length + 2 <= places, `the machine takes ${places - 2} disks and network cards at most`)
+  return { plan, options }
+}
+
+function checkNic(nic: Nic, need: (holds: boolean, why: string) => unknown): void {
+  if (nic.kind === 'none') return
+  need(/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i.test(nic.mac), `${shown(nic.mac)} is no MAC address`)
+  need(isIPv4(nic.ip) && isIPv4(nic.gateway), 'a network card has an IPv4 address and a gateway')
+  need(inRange(nic.prefixLength, 1, 31), `/${nic.prefixLength} is no network prefix`)
+  need(nic.mtu === undefined || inRange(nic.mtu, 576, 65_535), `${nic.mtu} is no MTU`)
+  if (nic.kind === 'tap') return void need(/^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$/.test(nic.tap), `${shown(nic.tap)} is no interface`)
+  need(isIPv4(nic.bind), 'public ports of a user-mode network card are bound to an IPv4 address')
+  for (const [inner, outer] of Object.entries(nic.ports)) need(inRange(Number(inner), 1, 65_535) && inRange(outer, 1, 65_535), `${inner}:${outer} are no ports`)
+}
+
+const inRange = (value: number, least: number, most: number) => Number.isInteger(value) && value >= least && value <= most
