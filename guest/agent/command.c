@@ -49,7 +49,8 @@ bool command_frame(const struct frame *frame) {
 
 static bool credit(struct running *running, const struct frame *frame) {
   if (frame->length != 5 || (frame->payload[0] != FRAME_STDOUT && frame->payload[0] != FRAME_STDERR)) return false;
-  return running_credit(running, frame->payload[0] == FRAME_STDERR, get_u32(frame->payload + 1));
+  struct outlet *outlet = frame->payload[0] == FRAME_STDERR ? &running->err : &running->out;
+  return outlet_credit(outlet, get_u32(frame->payload + 1));
 }
 
 static bool exec_frame(const struct frame *frame) {

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "names.h"
 
 #include <signal.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "say.h"
 
 #include <errno.h>

@@ -7,5 +7,8 @@
 /* The start of a file, without the line end; false if there is none. */
 bool text_read(const char *path, char *text, size_t size);
 
-/* Makes the file hold this text, unless it does already; says so if that fails. */
+/* The word `key=value` of a line, or an empty value and false. */
+bool text_word(const char *line, const char *key, char *value, size_t size);
+
+/* Makes the file hold this text, unless it does already; says so if it cannot. */
 void text_write(const char *path, const char *text);

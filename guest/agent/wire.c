@@ -50,6 +50,8 @@ void wire_open(int fd, struct wire_options given) {
   parser.framed = false;
   parser.zeros = 0;
   stream_watch.ready = stream_ready;
+  if (!out) out = malloc(out_size = OUT_SIZE);
+  if (!out) die("no memory for the connection");
   if (!loop_watch(fd, &stream_watch, EPOLLIN)) die("cannot wait for the host: %m");
   announce();
   wire_flush();
@@ -137,8 +139,10 @@ static void end_stream(void) {
   options.ended();
 }
 
+bool wire_has_room(void) { return stream >= 0 && !crowded(); }
+
 uint8_t *wire_data_begin(size_t size) {
-  if (crowded() || stream < 0) return NULL;
+  if (!wire_has_room()) return NULL;
   uint8_t *frame = reserve(HEADER_SIZE + size + TRAILER_SIZE);
   out_end -= HEADER_SIZE + size + TRAILER_SIZE;
   return frame + HEADER_SIZE;

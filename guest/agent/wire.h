@@ -20,6 +20,8 @@ bool wire_is_open(void);
 uint8_t *wire_data_begin(size_t size);
 void wire_data_end(uint8_t type, uint32_t id, size_t length);
 
+bool wire_has_room(void);
+
 /* A small frame. Always taken; what the host sends bounds how many there can be. */
 void wire_send(uint8_t type, uint32_t id, const void *payload, size_t length);
 

@@ -121,7 +121,7 @@ const states: { [K in Kind]: { spec: v.GenericSchema<unknown, Kinds[K]['spec']>;
 }
 
 /** A resource of each kind. */
-export const resourceAnswers = Object.fromEntries(kinds.map((kind) => [kind, resourceAnswer(kind)])) as Record<Kind, v.GenericSchema>
+export const resourceAnswers = Object.fromEntries(kinds.map((kind) => [kind, resourceAnswer(kind) as v.GenericSchema])) as Record<Kind, v.GenericSchema>
 
 function resourceAnswer(kind: Kind) {
   const { spec, status } = states[kind]

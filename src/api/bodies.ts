@@ -71,8 +71,15 @@ export const Request = v.variant('type', [
 export const requestOf = (body: v.InferOutput<typeof Request>): SessionRequest => body as SessionRequest & Exhaustive
 type Exhaustive = SessionRequest['type'] extends v.InferOutput<typeof Request>['type'] ? unknown : never
 
-const seconds = v.pipe(v.string(), v.regex(/^\d{1,4}$/, 'whole seconds'), v.transform(Number), v.maxValue(3600, 'at most 3600 s'))
-export const Wait = v.strictObject({ wait: v.optional(v.pipe(seconds, v.description('Answer when the ENV has settled or is gone, or after so many seconds'))) })
+const seconds = v.pipe(
+  v.string(),
+  v.description('Answer when the ENV has settled or is gone, or after so many seconds, at most 3600'),
+  v.regex(/^\d{1,4}$/, 'whole seconds'),
+  v.transform(Number),
+  v.maxValue(3600, 'at most 3600 s'),
+)
+const flag = v.pipe(v.picklist(['0', '1'], '0 or 1'), v.description('1: go on with what comes'), v.transform((value) => value === '1'))
+export const Wait = v.strictObject({ wait: v.optional(seconds) })
 export const Under = v.strictObject({ under: v.optional(v.pipe(name, v.description('Only what belongs to this ENV'))) })
-export const Follow = v.strictObject({ follow: v.optional(v.pipe(v.picklist(['0', '1'], '0 or 1'), v.transform((value) => value === '1'), v.description('1: go on with what comes'))) })
+export const Follow = v.strictObject({ follow: v.optional(flag) })
 export const Nothing = v.strictObject({})

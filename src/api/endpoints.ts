@@ -4,13 +4,13 @@ import type { Call } from '../model/call.ts'
 import type { Change, Cloud } from '../model/cloud.ts'
 import type { EnvAsked } from '../model/env.ts'
 import { asTtError, fail } from '../model/errors.ts'
-import { type Kind, kinds } from '../model/kinds.ts'
-import type { SessionRequest } from '../model/session.ts'
+import type { Kind } from '../model/kinds.ts'
 import { Follow, Nothing, PatchEnv, PutEnv, PutEnvelope, Request, requestOf, Run, Under, Wait } from './bodies.ts'
 import { mergePatch } from './merge-patch.ts'
 import type { Reply } from './reply.ts'
-import type { RouteId } from './routes.ts'
+import { perKind, type RouteId } from './routes.ts'
 import { logBytes } from './session-frames.ts'
+import { needsInput } from './sessions.ts'
 import { present, settledEnv } from './waiting.ts'
 
 /** A request after its token, path, query and body were checked. */
@@ -51,14 +51,10 @@ const listing = (kind: Kind) =>
 const getting = (kind: Kind) =>
   plain(async ({ cloud, params, call }) => ({ type: 'resource', resource: await cloud.collection(kind).get(params.name ?? '', call) }))
 
-const perKind = {
-  ...(Object.fromEntries(kinds.map((kind) => [`list-${kind}`, listing(kind)])) as Record<`list-${Kind}`, Endpoint>),
-  ...(Object.fromEntries(kinds.map((kind) => [`get-${kind}`, getting(kind)])) as Record<`get-${Kind}`, Endpoint>),
-}
-
 /** What each route does with a Cloud. */
 export const endpoints: Record<RouteId, Endpoint> = {
-  ...perKind,
+  ...perKind('list', listing),
+  ...perKind('get', getting),
   ping: plain(async () => ({ type: 'json', value: { ok: true } })),
   version: plain(async ({ cloud, call }) => {
     const { version, ...about } = await cloud.about(call)
@@ -146,9 +142,6 @@ export const endpoints: Record<RouteId, Endpoint> = {
   }),
   'join-session': plain(async () => fail('invalid', 'this path is for WebSockets', { subject: 'session', remedy: 'POST the request here, or connect by WebSocket' })),
 }
-
-/** Whether what a session does depends on what its caller says later. */
-export const needsInput = (request: SessionRequest): boolean => request.type === 'console' || (request.type === 'exec' && request.stdin === true)
 
 const listOf = async (cloud: Cloud, kind: Kind, { under, call }: { under?: string; call: Call }): Promise<Reply> => ({
   type: 'list',

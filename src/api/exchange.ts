@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../base/log.ts'
-import { randomHex, type World } from '../base/world.ts'
+import type { World } from '../base/world.ts'
 import type { Cloud } from '../model/cloud.ts'
 import { fail, type Problem, problemOf, TtError } from '../model/errors.ts'
 import { shown } from '../model/names.ts'
@@ -25,6 +25,8 @@ export interface ServerParts {
 
 export interface Exchanging extends ServerParts {
   metrics: Metrics
+  /** Names a request that did not come with a name. */
+  nextId(): string
   flight: Flight
 }
 
@@ -40,7 +42,7 @@ export interface Flight {
 export async function exchange(request: IncomingMessage, response: ServerResponse, parts: Exchanging): Promise<void> {
   const { world, metrics } = parts
   const began = world.ticks()
-  const id = requestId(request.headers['x-request-id'], world)
+  const id = requestId(request.headers['x-request-id']) ?? parts.nextId()
   const { method = 'GET' } = request
   const path = pathOf(request.url ?? '/')
   const log = parts.log.with({ request: id, method, path: path.raw })
@@ -167,10 +169,8 @@ function queryOf(query: string): Record<string, string> {
   return Object.fromEntries(entries)
 }
 
-/** A caller's own id is kept if it is harmless in a header and a log. */
-function requestId(given: string | string[] | undefined, world: World): string {
-  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomHex(world, 8)
-}
+/** A caller's own id, if it is harmless in a header and a log. */
+const requestId = (given: string | string[] | undefined): string | undefined => (typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined)
 
 function refuse(thrown: unknown, { response, log, id }: { response: ServerResponse; log: Log; id: string }): void {
   const problem = problemOf(thrown)

@@ -50,6 +50,10 @@ export const routes = [
 
 export type RouteId = (typeof routes)[number]['id']
 
+/** Something for each kind, under the ids of its routes. */
+export const perKind = <P extends 'list' | 'get', T>(verb: P, make: (kind: Kind) => T) =>
+  Object.fromEntries(kinds.map((kind) => [`${verb}-${kind}`, make(kind)])) as Record<`${P}-${Kind}`, T>
+
 /** The path of a collection, or of one resource of it. */
 export const pathTo = (kind: Kind, name?: string): string => (name === undefined ? collectionPath(kind) : `${collectionPath(kind)}/${segment(name)}`)
 

@@ -1,5 +1,6 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { background } from '../base/background.ts'
+import { randomHex, type World } from '../base/world.ts'
 import { TtError } from '../model/errors.ts'
 import { exchange, type Flight, type ServerParts } from './exchange.ts'
 import { metrics } from './metrics.ts'
@@ -34,37 +35,45 @@ const lastWordsMs = 200
 export function apiServer(options: ServerOptions): ApiServer {
   const { world, log, drainMs = 5000 } = options
   const work = background((name, fault) => log.error('a fault', { work: name, fault: String(fault) }))
-  const flights = new Set<Flight>()
-  let connections = 0
+  const sockets = new Set<Socket>()
+  const flights = new Map<Flight, Socket>()
   let stopping: Promise<void> | undefined
-  const counted = metrics(() => connections, options.meters)
+  const gone = new TtError({ code: 'cancelled', message: 'the client is gone' })
+  const nextId = requestIds(world)
+  const counted = metrics(() => sockets.size, options.meters)
 
   const server = process.getBuiltinModule('node:http').createServer({ ...limits, shouldUpgradeCallback: wantsWebSocket }, (request, response) => {
     const flight: Flight = { controller: new AbortController(), endless: false }
-    flights.add(flight)
+    flights.set(flight, request.socket)
     response.on('close', () => {
       flights.delete(flight)
-      flight.controller.abort()
-      if (stopping) server.closeIdleConnections()
+      if (!response.writableFinished) flight.controller.abort(gone)
+      if (stopping) closeIdle()
     })
     if (stopping) response.setHeader('connection', 'close')
-    work.run('exchange', () => exchange(request, response, { ...options, metrics: counted, flight }))
+    work.run('exchange', () => exchange(request, response, { ...options, metrics: counted, nextId, flight }))
   })
   server.maxConnections = connectionsMax
   server.on('connection', (socket) => {
-    connections++
-    socket.on('close', () => connections--)
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
   })
   server.on('clientError', sendRefusal)
   server.on('checkExpectation', (_request, response) => response.writeHead(417, { connection: 'close' }).end())
   const sessions = upgrades(server, { ...options, background: work })
 
+  // Node's own `closeIdleConnections` spares those that have not asked anything yet, and browsers open some of them in advance.
+  const closeIdle = () => {
+    const used = new Set<unknown>([...flights.values(), ...sessions.sockets])
+    for (const socket of sockets) if (!used.has(socket)) socket.destroySoon()
+  }
   const stop = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     const reason = new TtError({ code: 'unavailable', message: 'the server is stopping', remedy: 'try again in a moment' })
-    for (const { controller, endless } of flights) if (endless) controller.abort(reason)
+    for (const { controller, endless } of flights.keys()) if (endless) controller.abort(reason)
+    closeIdle()
     await Promise.race([closed, world.sleep(drainMs)])
-    for (const { controller } of flights) controller.abort(reason)
+    for (const { controller } of flights.keys()) controller.abort(reason)
     sessions.close(reason)
     await Promise.race([closed, world.sleep(lastWordsMs)])
     server.closeAllConnections()
@@ -92,6 +101,13 @@ export function apiServer(options: ServerOptions): ApiServer {
       return stopping
     },
   }
+}
+
+/** Ids that differ from those of other runs by chance and from each other by count. */
+function requestIds(world: World): () => string {
+  const run = randomHex(world, 4)
+  let count = 0
+  return () => `${run}-${(++count).toString(36)}`
 }
 
 function listenError(fault: NodeJS.ErrnoException, host: string, port: number): unknown {

@@ -1,5 +1,5 @@
 import { fail, type Problem } from '../model/errors.ts'
-import type { SessionFrame, SessionInput } from '../model/session.ts'
+import type { SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
 
 /**
  * Frames of a session on the wire. For people, one JSON object per line: bytes are `text` where they are UTF-8 and `base64` otherwise.
@@ -9,6 +9,9 @@ import type { SessionFrame, SessionInput } from '../model/session.ts'
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
+
+/** Whether what a session does depends on what its caller says later; such a session needs a WebSocket. */
+export const needsInput = (request: SessionRequest): boolean => request.type === 'console' || (request.type === 'exec' && request.stdin === true)
 
 /** A frame as a line of NDJSON, the line end included. */
 export function lineOf(frame: SessionFrame): string {
@@ -105,7 +108,7 @@ function binary(tag: number, vm: string, payload: Uint8Array): Uint8Array<ArrayB
 }
 
 /** Frames that are JSON on both wires, by what they must have to be one. */
-const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, (frame: Record<string, unknown>) => boolean> = {
+const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, Check> = {
   begin: ({ vm, image, address }) => isText(vm) && isText(image) && isTextOrNothing(address),
   exit: ({ vm, code, signal }) => isText(vm) && (code === undefined ? isText(signal) : Number.isInteger(code) && signal === undefined),
   problem: ({ vm, problem }) => isTextOrNothing(vm) && isObject(problem) && isText(problem.code) && isText(problem.message),
@@ -114,7 +117,7 @@ const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, (f
   built: ({ host, image }) => isText(host) && isText(image),
 }
 
-const inputChecks: Record<Exclude<SessionInput['type'], 'stdin'>, (input: Record<string, unknown>) => boolean> = {
+const inputChecks: Record<Exclude<SessionInput['type'], 'stdin'>, Check> = {
   eof: ({ vm }) => isTextOrNothing(vm),
   signal: ({ vm, signal }) => isTextOrNothing(vm) && isText(signal) && /^[A-Z][A-Z0-9+-]{0,15}$/.test(signal),
   size: ({ vm, columns, rows }) => isTextOrNothing(vm) && isSize(columns) && isSize(rows),
@@ -125,13 +128,16 @@ const isTextOrNothing = (value: unknown) => value === undefined || isText(value)
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 const isSize = (value: unknown) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 10_000
 
+type Check = (value: Record<string, unknown>) => boolean
+const checkOf = (checks: Record<string, Check>, type: unknown): Check | undefined => (isText(type) && Object.hasOwn(checks, type) ? checks[type] : undefined)
+
 function checkedFrame(value: Record<string, unknown>): SessionFrame {
-  const check = Object.hasOwn(frameChecks, String(value.type)) ? frameChecks[value.type as keyof typeof frameChecks] : undefined
+  const check = checkOf(frameChecks, value.type)
   return check?.(value) ? (value as SessionFrame) : bad('that says nothing known')
 }
 
 function checkedInput(value: Record<string, unknown>): SessionInput {
-  const check = Object.hasOwn(inputChecks, String(value.type)) ? inputChecks[value.type as keyof typeof inputChecks] : undefined
+  const check = checkOf(inputChecks, value.type)
   return check?.(value) ? (value as SessionInput) : bad('that says nothing known')
 }
 

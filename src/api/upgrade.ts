@@ -4,14 +4,11 @@ import type { WebSocket } from 'ws'
 import type { Background } from '../base/background.ts'
 import { asTtError, fail, problemOf, TtError } from '../model/errors.ts'
 import { authenticated, pathOf, type ServerParts } from './exchange.ts'
+import { offeredToken, protocolName } from './protocol.ts'
 import { answerRaw } from './refusal.ts'
 import { pathOf as routePath } from './routes.ts'
 import { serveSession } from './session-serving.ts'
 import type { Wire } from './wire.ts'
-
-/** A browser cannot set headers on a WebSocket; it offers the token as a protocol of this name and prefix. */
-export const protocolName = 'tt.v1'
-export const tokenProtocol = 'tt.token.'
 
 const messageBytes = 1024 * 1024
 /** A client that opened the connection has so long to say what it wants. */
@@ -21,11 +18,20 @@ const pingMs = 30_000
 
 export const wantsWebSocket = ({ headers, method }: IncomingMessage): boolean => method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket'
 
-/** Sessions over WebSockets. `close` ends all of them, each told why. */
-export function upgrades(server: Server, { background, ...parts }: ServerParts & { background: Background }): { close(reason: TtError): void } {
+/** Sessions over WebSockets. */
+export interface Upgrades {
+  /** Connections that are sessions now, or about to be. */
+  readonly sockets: ReadonlySet<Duplex>
+  /** Ends all of them, each told why. */
+  close(reason: TtError): void
+}
+
+export function upgrades(server: Server, { background, ...parts }: ServerParts & { background: Background }): Upgrades {
   const open = new Set<AbortController>()
+  const sockets = new Set<Duplex>()
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => socket.destroy())
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy()).on('close', () => sockets.delete(socket))
     background.run('session', async () => {
       try {
         await join(request, { socket, head }, { parts, open })
@@ -35,6 +41,7 @@ export function upgrades(server: Server, { background, ...parts }: ServerParts &
     })
   })
   return {
+    sockets,
     close(reason) {
       for (const controller of open) controller.abort(reason)
     },
@@ -73,10 +80,10 @@ async function join(request: IncomingMessage, { socket, head }: { socket: Duplex
   log.info('session over', { user: user.name, ms: Math.round(world.ticks() - began), end: controller.signal.aborted ? asTtError(controller.signal.reason).code : 'ended' })
 }
 
-/** The request with the token of `sec-websocket-protocol` as if it had come in the header for tokens. */
+/** The request with the token a browser offered as if it had come in the header for tokens. */
 function withOfferedToken(request: IncomingMessage): IncomingMessage {
-  const offered = /(?:^|,) *tt\.token\.([\w-]{1,1000}) *(?:,|$)/.exec(request.headers['sec-websocket-protocol'] ?? '')?.[1]
-  if (offered !== undefined) request.headers.authorization ??= `Bearer ${Buffer.from(offered, 'base64url').toString()}`
+  const token = offeredToken(request.headers['sec-websocket-protocol'])
+  if (token !== undefined) request.headers.authorization ??= `Bearer ${token}`
   return request
 }
 

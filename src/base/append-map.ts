@@ -101,7 +101,7 @@ function refuse(why: string): never {
   throw new Error(why)
 }
 
-/** The file as bytes: opened when first written, cut back to its last whole line before the next is added. */
+/** The file as bytes: opened when first written, cut back to its last whole line if a write fails. */
 function appendedFile(file: string, wholeBytes: number) {
   let fd: number | undefined
   let sizeBytes = wholeBytes
@@ -112,10 +112,7 @@ function appendedFile(file: string, wholeBytes: number) {
   return {
     close,
     append(bytes: Buffer) {
-      if (fd === undefined) {
-        fd = openSync(file, 'a', 0o600)
-        ftruncateSync(fd, sizeBytes)
-      }
+      fd ??= openSync(file, 'a', 0o600)
       try {
         for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done)
       } catch (fault) {

@@ -27,7 +27,7 @@ export function background(onFault: (name: string, fault: unknown) => void): Bac
     },
     async [Symbol.asyncDispose]() {
       controller.abort()
-      while (running.size > 0) await Promise.allSettled([...running])
+      while (running.size > 0) await Promise.allSettled(running)
     },
   }
 }

@@ -88,7 +88,7 @@ export class Loop implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#controller.abort(new Error('the loop was stopped'))
     for (const state of this.#states.values()) state.stopWaiting?.()
-    while (this.#running.size > 0) await Promise.allSettled([...this.#running])
+    while (this.#running.size > 0) await Promise.allSettled(this.#running)
     this.#states.clear()
   }
 }

@@ -70,6 +70,8 @@ export interface DetachedOptions {
   env: NodeJS.ProcessEnv
   /** Open file for its standard output and error. */
   outputFd: number
+  /** In a session of its own, for a program that does not see to that itself. */
+  ownSession?: true
 }
 
 export interface Detached {
@@ -80,9 +82,9 @@ export interface Detached {
 }
 
 /** Starts a program that outlives this one. The caller does it inside an effect. */
-export function spawnDetached(argv: readonly [string, ...string[]], { env, outputFd }: DetachedOptions): Detached {
+export function spawnDetached(argv: readonly [string, ...string[]], { env, outputFd, ownSession }: DetachedOptions): Detached {
   const [program, ...args] = argv
-  const child = spawn(program, args, { env, stdio: ['ignore', outputFd, outputFd] })
+  const child = spawn(program, args, { env, detached: ownSession, stdio: ['ignore', outputFd, outputFd] })
   child.unref()
   const { promise, resolve } = Promise.withResolvers<string>()
   child.once('error', (fault) => resolve(fault.message))

@@ -161,15 +161,18 @@ export function handoff<T>(): Handoff<T> {
       waiting.end()
     },
     async *[Symbol.asyncIterator]() {
+      let release: (() => void) | undefined
       try {
         for await (const { value, taken } of waiting) {
+          release = taken
           yield value
           taken()
         }
       } finally {
         ended = true
         waiting.end()
-        for await (const { taken } of waiting) taken()
+        release?.()
+        for await (const { taken } of waiting) taken() // The reader left: nobody is to wait for it.
       }
     },
   }

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto'
-
 /**
  * Time and chance. Everything that waits, reads a clock or throws dice is given a World, so that a
  * simulation can run days in seconds and repeat a failure from its seed. The lint forbids the globals elsewhere.
@@ -9,9 +7,9 @@ export interface World {
   now(): number
   /** Milliseconds that never jump or run backwards, from an arbitrary start. For measuring and deadlines. */
   ticks(): number
-  /** Resolves after `ms`; rejects with the signal's reason if that comes first. Never keeps the process alive. */
+  /** Resolves after `ms`; rejects with the signal's reason if that comes first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /** Calls `run` once after `ms` unless the returned function is called before. Never keeps the process alive. */
+  /** Calls `run` once after `ms` unless the returned function is called before. */
   after(ms: number, run: () => void): () => void
   /** `count` unpredictable bytes. */
   random(count: number): Uint8Array
@@ -40,7 +38,14 @@ export const realWorld: World = {
     timer.unref()
     return () => clearTimeout(timer)
   },
-  random: (count) => randomBytes(count),
+  // Fetched when it is wanted: loading crypto costs each start of the client 4 ms, and most of its commands throw no dice.
+  random: (count) => process.getBuiltinModule('node:crypto').randomBytes(count),
+}
+
+/** Keeps the process alive until it is disposed: what waits on a World's timers alone would end. */
+export function wakefulness(): Disposable {
+  const timer = setInterval(() => undefined, 2 ** 30)
+  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 /** `bytes` random bytes as lower-case hexadecimal: names that cannot be guessed. */

@@ -41,7 +41,10 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
   const attempt = async <D extends AsyncDisposable & { probe(): Promise<Probe> }>(kind: UnusableFact['kind'], name: string, make: (at: DriverHome) => Promise<D>) => {
     const driver = await make({ ...home, dir: driverDir(home.dataDir, kind, name), log: home.log.with({ driver: name }) })
     const probe = await driver.probe()
-    if (probe.usable) return building.use(driver) && { driver, version: probe.version }
+    if (probe.usable) {
+      building.use(driver)
+      return { driver, version: probe.version }
+    }
     await driver[Symbol.asyncDispose]()
     unusable.push({ kind, name, why: probe.why })
     home.log.info('a driver is not usable here', { kind, name, why: probe.why })
@@ -54,7 +57,7 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
   const tried = await Promise.all(
     usual(engineRegistry, choice.engines, false).map(async (name) => {
       const factory = await engineRegistry[name as keyof typeof engineRegistry]()
-      return { name, found: await attempt('engine', name, (at) => factory(at, choice.options[name] ?? {})) }
+      return { name, found: await attempt<Engine>('engine', name, (at) => factory(at, choice.options[name] ?? {})) }
     }),
   )
   for (const { name, found } of tried) if (found) engines.set(name, { engine: found.driver, version: found.version })
@@ -67,11 +70,11 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
   }
   const volume = await first('volume', volumeNames, async (name) => {
     const factory = await volumeRegistry[name as keyof typeof volumeRegistry]()
-    return attempt('volume', name, (at) => factory(at, choice.options[name] ?? {}))
+    return attempt<VolumeDriver>('volume', name, (at) => factory(at, choice.options[name] ?? {}))
   })
   const network = await first('network', networkNames, async (name) => {
     const factory = await networkRegistry[name as keyof typeof networkRegistry]()
-    return attempt('network', name, (at) => factory(at, { ...choice.options[name], ...choice.network }))
+    return attempt<NetworkDriver>('network', name, (at) => factory(at, { ...choice.options[name], ...choice.network }))
   })
   if (engines.size === 0 && choice.engines.length > 0) {
     fail('unavailable', `no engine works here: ${unusable.filter((one) => one.kind === 'engine').map(({ name, why }) => `${name}: ${why}`).join('; ')}`, { subject: 'server' })

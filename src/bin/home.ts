@@ -1,9 +1,11 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { chmodSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync, closeSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { hasErrno, readTextNow, writeWhole } from '../base/files.ts'
-import { fail } from '../model/errors.ts'
+import { randomHex, type World } from '../base/world.ts'
+import { parseIp } from '../host/addresses.ts'
+import { fail, reasonOf } from '../model/errors.ts'
 
 /** What a server keeps of itself between its lives, besides its store: chosen once, so that two on one machine never share. */
 export interface Place {
@@ -27,8 +29,9 @@ export function makeDataDir(dir: string): string {
   try {
     mkdirSync(path, { recursive: true, mode: 0o711 })
     chmodSync(path, 0o711)
+    mkdirSync(join(path, 'store'), { recursive: true, mode: 0o700 })
   } catch (fault) {
-    fail('failed', `the data directory ${path} cannot be made: ${fault instanceof Error ? fault.message : fault}`, { subject: 'server', remedy: 'give another with --data-dir' })
+    fail('failed', `the data directory ${path} cannot be made: ${reasonOf(fault)}`, { subject: 'server', remedy: 'give another with --data-dir' })
   }
   return path
 }
@@ -93,11 +96,11 @@ function hostName(dataDir: string): string {
 }
 
 /** The admin token, made at the first start; only this user can read it. */
-export function adminToken(dataDir: string): string {
+export function adminToken(dataDir: string, world: World): string {
   const file = join(dataDir, 'token')
   try {
     const fd = openSync(file, 'wx', 0o600)
-    writeSync(fd, `${randomBytes(32).toString('hex')}\n`)
+    writeSync(fd, `${randomHex(world, 32)}\n`)
     closeSync(fd)
   } catch (fault) {
     if (!hasErrno(fault, 'EEXIST')) throw fault
@@ -114,3 +117,9 @@ export function tokenCheck(token: string): (given: string) => boolean {
   const wanted = digest(token)
   return (given) => timingSafeEqual(digest(given), wanted)
 }
+
+/** VMs run as users from here on, each as its own; nobody else on a machine has ids so high. */
+const uidBase = 0x4000_0000
+
+/** The user of the VM with this address, or none where the server itself may not change users. */
+export const uidOf = (ip: string): number | undefined => (process.getuid?.() === 0 ? uidBase + (parseIp(ip) % 2 ** 24) : undefined)

@@ -22,3 +22,9 @@ export function recipesDir(): string | undefined {
   const dir = join(root, 'images')
   return existsSync(join(dir, 'build')) ? dir : undefined
 }
+
+/** What drivers must be told of this installation, under what the settings say. */
+export const driverOptions = (given: Record<string, Record<string, unknown>>): Record<string, Record<string, unknown>> => ({
+  ...given,
+  qemu: { launcher: builtPath('native', 'launcher'), demoOs: builtPath('guest', 'demo-os'), ...given['qemu'] },
+})

@@ -14,7 +14,7 @@ import type { Demand } from '../model/expand.ts'
 import { memoryStore } from '../store/memory.ts'
 import { sqliteStore } from '../store/sqlite.ts'
 import { tryDrivers, ownNames } from './drivers.ts'
-import { adminToken, makeDataDir, markOf, placeOf, tokenCheck } from './home.ts'
+import { adminToken, makeDataDir, markOf, placeOf, tokenCheck, uidOf } from './home.ts'
 import { cacheDir, driverOptions, recipesDir } from './paths.ts'
 import type { ServerSettings } from './server-settings.ts'
 import { version } from './version.ts'
@@ -34,7 +34,7 @@ export async function serve(settings: ServerSettings, { log, crashPoint }: { log
   const effects = building.use(journaledEffects(join(dataDir, 'journal.ndjson'), world.now, crashPoint))
   const store = building.use(settings.store === 'memory' ? memoryStore({ world }) : await sqliteStore({ dir: join(dataDir, 'store'), world, log }))
   const place = placeOf(dataDir, mark, settings)
-  const token = adminToken(dataDir)
+  const token = adminToken(dataDir, world)
   const drivers = building.use(
     await tryDrivers(
       { ...settings, options: driverOptions(settings.driverOptions), network: { subnet: place.subnet, bind: settings.address } },
@@ -45,7 +45,7 @@ export async function serve(settings: ServerSettings, { log, crashPoint }: { log
   const total = totals(settings, dataDir, log)
   const host = building.use(
     await runHost({
-      name: place.name,
+      ...place,
       address: `${settings.publicAddress}:${settings.port}`,
       version,
       store,
@@ -55,11 +55,10 @@ export async function serve(settings: ServerSettings, { log, crashPoint }: { log
       ...drivers,
       channels,
       total,
-      ...place,
       images: { dirs: settings.imagePaths, cacheDir: cacheDir(process.env), ...(recipesDir() === undefined ? {} : { recipesDir: recipesDir() }) },
       dataDir,
       expected: ownNames,
-      ...(process.getuid?.() === 0 ? { uidBase: 0x4000_0000 } : {}),
+      uidOf,
       boot: readTextNow('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown',
     }),
   )

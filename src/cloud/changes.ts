@@ -9,7 +9,7 @@ import type { Kind, Resource } from '../model/kinds.ts'
  */
 export async function* changes<K extends Kind>(
   source: {
-    names(): Iterable<string>
+    names(): readonly string[]
     get(name: string): Resource<K> | undefined
     /** Calls `touch` with each name whose resource may have changed, from now on. */
     listen(touch: (name: string) => void): () => void
@@ -25,7 +25,7 @@ export async function* changes<K extends Kind>(
   })
   try {
     touched.clear() // Listening may tell of all there is, and that comes now anyway.
-    for (const name of [...source.names()]) {
+    for (const name of source.names()) {
       const resource = source.get(name)
       if (!resource) continue
       known.add(name)

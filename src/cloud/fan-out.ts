@@ -1,9 +1,11 @@
+import { background } from '../base/background.ts'
+import { paced } from '../base/paced.ts'
 import { asTtError, fail, problemOf } from '../model/errors.ts'
 import type { Call } from '../model/call.ts'
 import { expand } from '../model/expand.ts'
 import { matchesPrefix, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart } from '../model/records.ts'
-import type { Peer, Session, SessionFrame, SessionInput, SessionRequest, Target, VmSelection } from '../model/session.ts'
+import { frameSize, type Peer, type Session, type SessionFrame, type SessionInput, type SessionRequest, type Target, unreadLimitBytes, type VmSelection } from '../model/session.ts'
 import type { VmSpec } from '../model/vm.ts'
 import type { Truth } from './truth.ts'
 
@@ -71,17 +73,18 @@ function merged(sessions: Session[], early: SessionFrame[]): Session {
   const dispose = async () => {
     await Promise.allSettled(sessions.map((session) => session[Symbol.asyncDispose]()))
   }
+  const out = paced<SessionFrame>({ sizeOf: frameSize, limitBytes: unreadLimitBytes, onCancel: () => work.run('closing', dispose) })
+  const work = background(() => undefined)
+  early.forEach((frame) => out.tell(frame))
+  work.run('merging', async () => {
+    const pump = async ({ output }: Session) => {
+      for await (const frame of output) await out.send(frame)
+    }
+    await Promise.allSettled(sessions.map(pump))
+    out.end()
+  })
   return {
-    output: new ReadableStream<SessionFrame>({
-      async start(controller) {
-        early.forEach((frame) => controller.enqueue(frame))
-        const pump = async ({ output }: Session) => {
-          for await (const frame of output) controller.enqueue(frame)
-        }
-        void Promise.allSettled(sessions.map(pump)).then(() => controller.close())
-      },
-      cancel: dispose,
-    }),
+    output: out.output,
     input: new WritableStream<SessionInput>({
       async write(frame) {
         await Promise.allSettled(writers.map((writer) => writer.write(frame)))

@@ -11,7 +11,7 @@ import type { EngineFact, UnusableFact } from '../model/host.ts'
 import { lastPart } from '../model/records.ts'
 import type { Leak, Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
-import { addressBook, parseIp } from './addresses.ts'
+import { addressBook } from './addresses.ts'
 import { runClaims } from './claims.ts'
 import { guests } from './guests.ts'
 import { catalogue } from './images.ts'
@@ -45,8 +45,8 @@ export interface HostOptions {
   dataDir: string
   /** Names that belong in the data directory. */
   expected: ReadonlySet<string>
-  /** The first of the user ids given to VMs; absent where the server may not change users. */
-  uidBase?: number
+  /** Gives each VM a user of its own, or none where the server may not change users. */
+  uidOf: (ip: string) => number | undefined
   /** Names the present boot of the machine. */
   boot: string
 }
@@ -59,14 +59,13 @@ export interface Host extends AsyncDisposable {
 
 /** Makes this machine be as asked and says how it is: everything of `host/`, wired. VMs outlive it. */
 export async function runHost(options: HostOptions): Promise<Host> {
-  const { name, store, world, effects, log } = options
+  const { name, store, world, effects, log, uidOf } = options
   await using building = new AsyncDisposableStack()
   const background = building.use(makeBackground((what, fault) => log.error('background work ended', { what, fault: String(fault) })))
   const views = building.use(await hostViews(store, { world, log }))
   const engines = new Map([...options.engines].map(([engine, { engine: driver }]) => [engine, driver]))
   const { driver: volume } = options.volume
   const { driver: network } = options.network
-  const uidOf = (ip: string) => (options.uidBase === undefined ? undefined : options.uidBase + (parseIp(ip) % 2 ** 24))
   const machine = { name, views, engines, volume, network, dataDir: options.dataDir, expected: options.expected, uidOf }
   await sweep({ ...machine, log })
 

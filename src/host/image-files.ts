@@ -4,6 +4,7 @@ import { access, open, readdir, readFile, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { check } from '../model/check.ts'
 import { diskFormatOf, diskHeadBytes } from '../model/disk-format.ts'
+import { reasonOf } from '../model/errors.ts'
 import { ImageManifest, type ImageSpec, fallbackSize } from '../model/image.ts'
 import { isImageName } from '../model/names.ts'
 import type { Disk } from '../model/plan.ts'
@@ -133,7 +134,7 @@ export async function manifestIn(dir: string, file = 'image.json'): Promise<Imag
   try {
     json = JSON.parse(text)
   } catch (fault) {
-    return `${file} is no JSON: ${fault instanceof Error ? fault.message : fault}`
+    return `${file} is no JSON: ${reasonOf(fault)}`
   }
   const { value, wrong } = check(ImageManifest, json)
   return value ?? `${file}: ${wrong}`
@@ -147,7 +148,7 @@ async function headOf(path: string): Promise<{ head: Uint8Array; sizeBytes: numb
     if (size === 0) return { why: 'it is empty' }
     return { head: buffer.subarray(0, bytesRead), sizeBytes: size }
   } catch (fault) {
-    return { why: `it cannot be read: ${fault instanceof Error ? fault.message : fault}` }
+    return { why: `it cannot be read: ${reasonOf(fault)}` }
   }
 }
 

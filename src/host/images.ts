@@ -142,7 +142,7 @@ async function readRecipes({ recipesDir }: CatalogueOptions): Promise<Map<string
 async function runRecipe({ recipesDir, cacheDir, effects, log }: CatalogueOptions, name: string, onStep: (text: string) => void): Promise<void> {
   const program = join(recipesDir ?? '', 'build')
   const { code, stderr } = await effects.act({ kind: 'file', verb: 'make', subject: join(cacheDir, name) }, () =>
-    run(['sh', program, name], { timeoutMs: buildLimitMs, env: { ...process.env, TT_IMAGE_CACHE: cacheDir }, onErrorLine: onStep }),
+    run(['sh', program, name, cacheDir], { timeoutMs: buildLimitMs, onErrorLine: onStep }),
   )
   if (code === 0) return
   const why = stderr.trim().split('\n').slice(-2).join('; ')

@@ -1,11 +1,11 @@
+import { type Paced, paced } from '../base/paced.ts'
 import { handoff, type Handoff, queue, type Queue } from '../base/queue.ts'
 import { deadline, type World } from '../base/world.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import type { Call } from '../model/call.ts'
 import { asTtError, fail, type Problem, problemOf, TtError } from '../model/errors.ts'
 import { duration } from '../model/units.ts'
-import type { Leak, Peer, Session, SessionInput, SessionRequest, Target } from '../model/session.ts'
-import { type Frames, frames } from './frames.ts'
+import { frameSize, type Leak, type Peer, type Session, type SessionFrame, type SessionInput, type SessionRequest, type Target, unreadLimitBytes } from '../model/session.ts'
 import type { Guests } from './guests.ts'
 import type { Catalogue } from './images.ts'
 
@@ -26,7 +26,7 @@ export function hostSessions(options: SessionOptions): Peer {
   return {
     async open(request, targets, call) {
       const stop = new AbortController()
-      const out = frames(() => stop.abort())
+      const out = paced<SessionFrame>({ sizeOf: frameSize, limitBytes: unreadLimitBytes, onCancel: () => stop.abort() })
       const signal = call?.signal ? AbortSignal.any([call.signal, stop.signal]) : stop.signal
       const inputs = targets.map((target) => ({ vm: target.vm, stdin: handoff<Uint8Array>(), signals: queue<string>(signal) }))
       signal.addEventListener('abort', () => inputs.forEach(({ stdin }) => stdin.end()), { once: true })
@@ -55,7 +55,7 @@ interface Input {
 interface Scene {
   targets: Target[]
   inputs: Input[]
-  out: Frames
+  out: Paced<SessionFrame>
   signal: AbortSignal
 }
 
@@ -66,11 +66,11 @@ async function serve(options: SessionOptions, request: SessionRequest, scene: Sc
     Promise.all(
       targets.map(async (target, at) => {
         const { vm, image, address } = target
-        void out.send({ type: 'begin', vm, image, ...(address === undefined ? {} : { address }) })
+        out.tell({ type: 'begin', vm, image, ...(address === undefined ? {} : { address }) })
         try {
           await work(target, inputs[at] as Input)
         } catch (thrown) {
-          void out.send({ type: 'problem', vm, problem: aboutVm(thrown, vm) })
+          out.tell({ type: 'problem', vm, problem: aboutVm(thrown, vm) })
         }
       }),
     )
@@ -80,7 +80,7 @@ async function serve(options: SessionOptions, request: SessionRequest, scene: Sc
   else await ofHost(options, request, scene)
 }
 
-async function exec(options: SessionOptions, request: Extract<SessionRequest, { type: 'exec' }>, { target, input, out, signal }: { target: Target; input: Input; out: Frames; signal: AbortSignal }) {
+async function exec(options: SessionOptions, request: Extract<SessionRequest, { type: 'exec' }>, { target, input, out, signal }: { target: Target; input: Input; out: Paced<SessionFrame>; signal: AbortSignal }) {
   const { vm } = target
   const image = options.images.get(target.image)
   if (image?.spec.agent === 'none') fail('unsupported', `${target.image} has no agent that could run commands`, { remedy: 'read what it prints: `tt env logs`' })
@@ -100,7 +100,7 @@ async function exec(options: SessionOptions, request: Extract<SessionRequest, { 
     },
     { signal: limit.signal },
   )
-  void out.send({ type: 'exit', vm, ...exit })
+  out.tell({ type: 'exit', vm, ...exit })
 }
 
 async function greeted({ world }: SessionOptions, channel: { ready(call?: Call): Promise<void> }, signal: AbortSignal): Promise<void> {
@@ -109,7 +109,7 @@ async function greeted({ world }: SessionOptions, channel: { ready(call?: Call):
   await channel.ready({ signal: limit.signal })
 }
 
-async function logs({ engines }: SessionOptions, request: Extract<SessionRequest, { type: 'logs' }>, { target, out, signal }: { target: Target; out: Frames; signal: AbortSignal }) {
+async function logs({ engines }: SessionOptions, request: Extract<SessionRequest, { type: 'logs' }>, { target, out, signal }: { target: Target; out: Paced<SessionFrame>; signal: AbortSignal }) {
   const engine = engineOf(engines, target)
   if (!engine.logs) fail('unsupported', `the engine ${target.engine} keeps no log of the serial line`)
   await out.send({ type: 'stdout', vm: target.vm, data: await engine.logs(target.id) })
@@ -123,10 +123,10 @@ async function logs({ engines }: SessionOptions, request: Extract<SessionRequest
       if (!signal.aborted) throw fault
     }
   }
-  void out.send({ type: 'exit', vm: target.vm, code: 0 })
+  out.tell({ type: 'exit', vm: target.vm, code: 0 })
 }
 
-async function serial({ engines }: SessionOptions, { target, input, out, signal }: { target: Target; input: Input; out: Frames; signal: AbortSignal }) {
+async function serial({ engines }: SessionOptions, { target, input, out, signal }: { target: Target; input: Input; out: Paced<SessionFrame>; signal: AbortSignal }) {
   const engine = engineOf(engines, target)
   if (!engine.console) fail('unsupported', `the engine ${target.engine} has no serial line to attach to`)
   const line = await engine.console(target.id)
@@ -139,18 +139,18 @@ async function serial({ engines }: SessionOptions, { target, input, out, signal 
     for await (const data of line) await out.send({ type: 'stdout', vm: target.vm, data: data as Uint8Array })
   }
   await Promise.allSettled([typed(), shown().finally(() => input.stdin.end())])
-  void out.send({ type: 'exit', vm: target.vm, code: 0 })
+  out.tell({ type: 'exit', vm: target.vm, code: 0 })
 }
 
 async function ofHost({ name, images, leaks }: SessionOptions, request: SessionRequest, { out }: Scene): Promise<void> {
   try {
-    if (request.type === 'doctor') for (const leak of await leaks()) void out.send({ type: 'leak', host: name, leak })
+    if (request.type === 'doctor') for (const leak of await leaks()) out.tell({ type: 'leak', host: name, leak })
     if (request.type === 'build') {
-      await images.build(request.image, (text) => void out.send({ type: 'note', host: name, text }))
-      void out.send({ type: 'built', host: name, image: request.image })
+      await images.build(request.image, (text) => out.tell({ type: 'note', host: name, text }))
+      out.tell({ type: 'built', host: name, image: request.image })
     }
   } catch (thrown) {
-    void out.send({ type: 'problem', problem: problemOf(thrown) })
+    out.tell({ type: 'problem', problem: problemOf(thrown) })
   }
 }
 

@@ -59,8 +59,11 @@ export function asTtError(thrown: unknown): TtError {
   if (thrown instanceof TtError) return thrown
   if (thrown instanceof Error && thrown.name === 'AbortError') return new TtError({ code: 'cancelled', message: 'the call was cancelled' }, thrown)
   if (thrown instanceof Error && thrown.name === 'TimeoutError') return new TtError({ code: 'timeout', message: thrown.message }, thrown)
-  return new TtError({ code: 'internal', message: thrown instanceof Error ? thrown.message : String(thrown) }, thrown)
+  return new TtError({ code: 'internal', message: reasonOf(thrown) }, thrown)
 }
+
+/** What a thrown thing says of itself. */
+export const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
 /** The error as plain data, for the wire, the store and `--json`. */
 export function problemOf(thrown: unknown): Problem {
@@ -74,6 +77,6 @@ export function problemOf(thrown: unknown): Problem {
 
 /** A Problem that came over a wire, as the error it was; anything unknown becomes `internal`. */
 export function errorOf(problem: Partial<Problem>): TtError {
-  const code: ErrorCode = problem.code !== undefined && problem.code in errorCodes ? problem.code : 'internal'
+  const code: ErrorCode = problem.code !== undefined && Object.hasOwn(errorCodes, problem.code) ? problem.code : 'internal'
   return new TtError({ ...problem, code, message: problem.message ?? 'no reason was given' })
 }

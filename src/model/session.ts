@@ -78,3 +78,9 @@ export interface Target {
 export interface Peer {
   open(request: SessionRequest, targets: Target[], call?: Call): Promise<Session>
 }
+
+/** What a frame weighs while nobody has read it. */
+export const frameSize = (frame: SessionFrame): number => 100 + ('data' in frame ? frame.data.length : 0)
+
+/** How much a session may hold unread before its writers wait. */
+export const unreadLimitBytes = 1 << 20

@@ -101,5 +101,5 @@ export function history({ revision, limits = { commits: 10_000, bytes: 64 << 20 
 /** The changes under the prefix: the same array when all are. */
 function under(prefix: string, changes: readonly Change[]): readonly Change[] {
   const all = changes.every(({ key }) => key.startsWith(prefix))
-  return all ? changes : changes.filter(({ key }) => key.startsWith(prefix))
+  return all ? changes : Object.freeze(changes.filter(({ key }) => key.startsWith(prefix)))
 }

@@ -1,5 +1,6 @@
+import { background } from '../base/background.ts'
 import { randomHex, type World } from '../base/world.ts'
-import { fail, TtError } from '../model/errors.ts'
+import { errorOf, fail } from '../model/errors.ts'
 import type { Lease, Store } from './store.ts'
 
 /** What a store must do by itself; leases are put around it. Calls take effect in their order. */
@@ -24,28 +25,25 @@ const retryMs = 1000
  */
 export function withLeases(backend: Backend, world: World): Store {
   const alive = new Map<string, Held>()
-  const closing = new AbortController()
+  const removals = background(() => undefined)
 
-  /** What cannot be removed now, as when the disk is full, is tried until it can. */
-  const end = async (id: string): Promise<void> => {
-    try {
-      await backend.endLease(id)
-    } catch (fault) {
-      if (!closing.signal.aborted) world.after(retryMs, () => void end(id).catch(() => undefined))
-      throw fault
-    }
-  }
+  /** Asks at once, so in the order of the calls. What cannot be removed now, as when the disk is full, is tried until it can. */
+  const remove = (id: string, waitMs = 0) =>
+    removals.run(id, async (signal) => {
+      if (waitMs > 0) await world.sleep(waitMs, signal)
+      await backend.endLease(id).catch(() => remove(id, retryMs))
+    })
 
   const lose = (held: Held, why: string) => {
     alive.delete(held.id)
     held.stopBeat()
-    held.controller.abort(new TtError({ code: 'unavailable', message: why, subject: `lease/${held.id}` }))
+    held.controller.abort(errorOf({ code: 'unavailable', message: why, subject: `lease/${held.id}` }))
   }
 
   const lapsed = (held: Held): boolean => {
     if (world.ticks() < held.deadline) return false
     lose(held, `this process did not run for the ${held.termMs / 1000} s of its lease`)
-    void end(held.id).catch(() => undefined)
+    remove(held.id)
     return true
   }
 
@@ -67,7 +65,7 @@ export function withLeases(backend: Backend, world: World): Store {
     },
     async lease(seconds, call): Promise<Lease> {
       call?.signal?.throwIfAborted()
-      if (closing.signal.aborted) return fail('unavailable', 'the store is closed')
+      if (removals.signal.aborted) return fail('unavailable', 'the store is closed')
       if (!(seconds >= 0.1 && seconds <= 86_400)) return fail('invalid', `a lease is 0.1 to 86400 seconds, not ${seconds}`)
       const held: Held = { id: randomHex(world, 8), termMs: seconds * 1000, deadline: Infinity, stopBeat: () => undefined, controller: new AbortController() }
       alive.set(held.id, held)
@@ -78,13 +76,18 @@ export function withLeases(backend: Backend, world: World): Store {
         async [Symbol.asyncDispose]() {
           if (!alive.delete(held.id)) return
           held.stopBeat()
-          await end(held.id)
+          try {
+            await backend.endLease(held.id)
+          } catch (fault) {
+            remove(held.id, retryMs)
+            throw fault
+          }
         },
       }
     },
     async [Symbol.asyncDispose]() {
-      closing.abort()
       for (const held of alive.values()) lose(held, 'the store was closed')
+      await removals[Symbol.asyncDispose]()
       await backend[Symbol.asyncDispose]()
     },
   }

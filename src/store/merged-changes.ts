@@ -21,7 +21,6 @@ export function mergedChanges<C extends { readonly key: string }>(onEnd: () => v
     end()
   }
   signal?.addEventListener('abort', drop, { once: true })
-  if (signal?.aborted) ended = true
   return {
     push(change) {
       if (ended) return

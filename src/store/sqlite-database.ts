@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite'
 import { readTextNow, writeWhole } from '../base/files.ts'
-import { errorOf, fail, type Problem, problemOf } from '../model/errors.ts'
+import { fail, type Problem, problemOf } from '../model/errors.ts'
 import { isBusy, isFull, problemFor } from './sqlite-faults.ts'
 import { migrate } from './sqlite-schema.ts'
 import { objection, type Sealed } from './writes.ts'
@@ -29,19 +29,18 @@ export interface Database extends Disposable {
   carryOut(orders: readonly Order[]): Outcome[]
 }
 
-/** Opens the store's database for this process alone, makes it if there is none, and removes what was under leases of a former process. */
+/**
+ * Opens the store's database for this process alone, makes it if there is none, and removes what was under leases of a former process.
+ * Faults of SQLite are thrown as they are, here and later; `problemFor` says what they mean.
+ */
 export function openDatabase(file: string): Database {
+  const db = locked(file)
   try {
-    const db = locked(file)
-    try {
-      migrate(db, file)
-      return databaseOver(db, file)
-    } catch (fault) {
-      db.close()
-      throw fault
-    }
+    migrate(db, file)
+    return databaseOver(db, file)
   } catch (fault) {
-    throw errorOf(problemFor(fault, file))
+    db.close()
+    throw fault
   }
 }
 
@@ -122,7 +121,7 @@ function databaseOver(db: DatabaseSync, file: string): Database {
       return transaction(() => orders.map(carryOutOne))
     } catch (fault) {
       // Only a full disk is known to have written nothing. After a failed sync a second try may falsely succeed: https://lwn.net/Articles/752063/
-      if (!isFull(fault)) throw errorOf(problemFor(fault, file))
+      if (!isFull(fault)) throw fault
       return orders.length > 1 ? orders.flatMap((order) => carryOut([order])) : [problemFor(fault, file)]
     }
   }

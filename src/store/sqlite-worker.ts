@@ -1,6 +1,6 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { problemOf } from '../model/errors.ts'
 import { type Database, openDatabase } from './sqlite-database.ts'
+import { problemFor } from './sqlite-faults.ts'
 import { flatRows, type FromWorker, ordersOf, type ToWorker } from './sqlite-wire.ts'
 
 /** The thread of the database: it waits for the disk so that the server need not. */
@@ -10,7 +10,7 @@ function work(port: MessagePort, file: string): void {
     try {
       step()
     } catch (fault) {
-      tell({ broken: problemOf(fault) })
+      tell({ broken: problemFor(fault, file) })
       port.close()
     }
   }

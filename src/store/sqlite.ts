@@ -4,7 +4,7 @@ import type { World } from '../base/world.ts'
 import { errorOf, fail, type Problem, problemOf } from '../model/errors.ts'
 import { type Contents, contents } from './contents.ts'
 import { type Backend, withLeases } from './leases.ts'
-import type { Order, Outcome } from './sqlite-database.ts'
+import type { Order, Outcome, Row } from './sqlite-database.ts'
 import { type Flat, type FromWorker, pushOrder, rowsOf, type ToWorker } from './sqlite-wire.ts'
 import type { Entry, Revision, Store } from './store.ts'
 import { type Sealed, seal, shared, sizeOf } from './writes.ts'
@@ -32,7 +32,7 @@ const inFlightLimitBytes = 16 << 20
 export async function sqliteStore(options: SqliteOptions): Promise<Store> {
   const file = 'file' in options ? options.file : `${options.dir}/store.sqlite`
   const worker = startWorker(file)
-  const held = await loaded(worker)
+  const held = await loaded(worker, file)
   return withLeases(backendOver(worker, held, options.log.with({ store: file })), options.world)
 }
 
@@ -43,16 +43,17 @@ function startWorker(file: string): Worker {
     name: 'store',
     workerData: { file },
     env: SHARE_ENV,
+    execArgv: [], // Those of this process may not suit a file, as after `node --eval`.
     resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4 },
   })
 }
 
 /** The contents as they are on the disk. */
-async function loaded(worker: Worker): Promise<Contents> {
+async function loaded(worker: Worker, file: string): Promise<Contents> {
   const { promise, resolve, reject } = Promise.withResolvers<Contents>()
   const entries: Entry[] = []
   const take = (message: FromWorker) => {
-    if ('rows' in message) for (const { key, value, revision } of rowsOf(message.rows)) entries.push(Object.freeze({ key, value: shared(value), revision }))
+    if ('rows' in message) for (const row of rowsOf(message.rows)) entries.push(entryOf(row, file))
     else if ('opened' in message) resolve(contents(message.opened, entries))
     else if ('broken' in message) reject(errorOf(message.broken))
   }
@@ -71,6 +72,14 @@ async function loaded(worker: Worker): Promise<Contents> {
     throw fault
   } finally {
     worker.off('message', guarded).off('error', reject)
+  }
+}
+
+function entryOf({ key, value, revision }: Row, file: string): Entry {
+  try {
+    return Object.freeze({ key, value: shared(value), revision })
+  } catch (fault) {
+    return fail('failed', `the store ${file} is damaged: what it has under ${key} is not JSON`, { subject: file, remedy: 'put a backup in its place', cause: fault })
   }
 }
 

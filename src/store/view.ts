@@ -1,7 +1,7 @@
 import { background } from '../base/background.ts'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
-import { TtError } from '../model/errors.ts'
+import { errorOf } from '../model/errors.ts'
 import { type MergedChanges, mergedChanges } from './merged-changes.ts'
 import { ordered } from './ordered.ts'
 import type { Change, Entry, Revision, Store } from './store.ts'
@@ -153,8 +153,8 @@ export async function view<T>(store: Store, prefix: string, { world, onFault }: 
     },
     changes(call) {
       const reader = mergedChanges<ViewChange<T>>(() => readers.delete(reader), call?.signal)
-      readers.add(reader)
-      if (ended) reader.end()
+      if (ended || call?.signal?.aborted) reader.end()
+      else readers.add(reader)
       return reader
     },
     onChange(listener) {
@@ -168,4 +168,4 @@ export async function view<T>(store: Store, prefix: string, { world, onFault }: 
   }
 }
 
-const endOf = (prefix: string) => new TtError({ code: 'unavailable', message: `the view of ${prefix || 'everything'} has ended` })
+const endOf = (prefix: string) => errorOf({ code: 'unavailable', message: `the view of ${prefix || 'everything'} has ended` })

@@ -23,11 +23,14 @@ export interface Channel extends AsyncDisposable {
   /** One round trip without starting anything. */
   ping(call?: Call): Promise<void>
   /**
-   * Runs the command to its end. Aborting the call kills it with everything it started (where the guest can tell) and rejects.
-   * A command that cannot be started is `not_found` (no such program) or `failed`, with the guest's reason.
+   * Runs the command to its end; waits for the guest as `ready` does. Aborting the call kills it with everything it started (where the guest can tell) and rejects.
+   * A command that cannot be started is `not_found` (no such program) or `failed`, with the guest's reason. It has ended when its
+   * process has and nobody writes its output any more; what it leaves in the background does not hold its end up for long.
    */
   exec(command: Command, options: ExecOptions, call?: Call): Promise<Exit>
   /** Asks the guest to write its disks and power off; resolves when it has begun. Absent where the guest cannot be asked. */
+  halt?(call?: Call): Promise<void>
+  /** Ends the guest in order: its programs are told, its disks written out, then it takes its own power away. Resolves when only the power is left. Where the agent can. */
   halt?(call?: Call): Promise<void>
   /** Aborts once the channel was disposed or its guest is gone for good. */
   readonly closed: AbortSignal

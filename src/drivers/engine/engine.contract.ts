@@ -27,6 +27,9 @@ export interface EngineSubject {
 
 /** Proves that an engine keeps its contract. Awaited at the top of its test file; an engine that is not usable here is skipped with the probe's reason. */
 export async function engineContract(subject: EngineSubject): Promise<void> {
+  // Drivers wait without keeping the process alive, as a server has other reasons to live; a test has none.
+  const alive = setInterval(() => undefined, 1000)
+  after(() => clearInterval(alive))
   const trial = ground(subject)
   const first = await trial.engine()
   const probe = await first.probe()

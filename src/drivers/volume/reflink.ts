@@ -1,4 +1,4 @@
-import { constants, copyFile, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { chmod, constants, copyFile, open, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { hasErrno } from '../../base/files.ts'
@@ -40,8 +40,9 @@ export const reflink: VolumeFactory = async (home, options) => {
       const found = base && rawBase(checkedBase(base))
       const wholeBytes = checkedSize(id, sizeBytes, found?.sizeBytes)
       await files.make(id, owner, async (temporary) => {
-        await (await open(temporary, 'w', 0o600)).close() // A copy into a file that is there leaves it its mode.
         if (found) await share(found.path, temporary)
+        else await (await open(temporary, 'w')).close()
+        await chmod(temporary, 0o600) // A copy has the mode of what it copies.
         await truncate(temporary, wholeBytes)
       })
     },

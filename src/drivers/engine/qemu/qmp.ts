@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream'
-import { deadline, type World } from '../../../base/world.ts'
+import type { World } from '../../../base/world.ts'
 import type { Call } from '../../../model/call.ts'
 import { fail, TtError } from '../../../model/errors.ts'
+import { within as answerIn } from './wait.ts'
 
 /** A QEMU's control line: commands with answers in any order, and events. */
 export interface Qmp {
@@ -48,18 +49,7 @@ export async function qmp(stream: Duplex, { world, onEvent, call }: { world: Wor
   }
   stream.on('data', linesOf(receive, () => stream.destroy()))
 
-  const within = async <T>(answer: Promise<T>, what: string, outer?: Call): Promise<T> => {
-    using limit = deadline(world, answerMs, outer?.signal, new TtError({ code: 'timeout', message: `QEMU did not answer ${what} within ${answerMs} ms` }))
-    const { promise: late, reject } = Promise.withResolvers<never>()
-    const giveUp = () => reject(limit.signal.reason)
-    if (limit.signal.aborted) giveUp()
-    limit.signal.addEventListener('abort', giveUp, { once: true })
-    try {
-      return await Promise.race([answer, late])
-    } finally {
-      limit.signal.removeEventListener('abort', giveUp)
-    }
-  }
+  const within = <T>(answer: Promise<T>, what: string, outer?: Call) => answerIn(answer, { world, limitMs: answerMs, what: `QEMU's answer to ${what}`, call: outer })
   const execute = async (command: string, args?: object, outer?: Call): Promise<unknown> => {
     if (stream.destroyed) fail('unavailable', 'QEMU closed its control line')
     const id = ++lastId
@@ -74,7 +64,7 @@ export async function qmp(stream: Duplex, { world, onEvent, call }: { world: Wor
     }
   }
   try {
-    await within(greeted.promise, 'with its greeting', call)
+    await within(greeted.promise, 'a new connection', call)
     await execute('qmp_capabilities', undefined, call)
   } catch (fault) {
     stream.destroy()
@@ -89,13 +79,9 @@ function linesOf(onMessage: (message: Record<string, unknown>) => void, onNonsen
   let size = 0
   let over = false
   const give = (line: string) => {
-    if (over || line.trim() === '') return
-    try {
-      const message: unknown = JSON.parse(line)
-      if (typeof message === 'object' && message !== null && !Array.isArray(message)) return onMessage(message as Record<string, unknown>)
-    } catch {
-      // As below.
-    }
+    if (line.trim() === '') return
+    const message = parsed(line)
+    if (message) return onMessage(message)
     over = true
     onNonsense()
   }
@@ -117,6 +103,15 @@ function linesOf(onMessage: (message: Record<string, unknown>) => void, onNonsen
       give(line)
       rest = rest.subarray(end + 1)
     }
+  }
+}
+
+function parsed(line: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
   }
 }
 

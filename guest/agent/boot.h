@@ -1,0 +1,8 @@
+/* From the start of process 1 to a system that can run commands. */
+#pragma once
+
+/* Mounts, drivers, the real root, names and network. Ends the machine if there is no way on. */
+void boot(void);
+
+/* What can wait until commands are taken: /etc/tt/rc in the background, and entropy from the host. */
+void boot_rest(char **env);

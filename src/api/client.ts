@@ -1,0 +1,122 @@
+import type { World } from '../base/world.ts'
+import type { Call } from '../model/call.ts'
+import type { About, Change, Cloud, Collection, Listing, PutOptions } from '../model/cloud.ts'
+import { errorOf, fail, type Problem, TtError } from '../model/errors.ts'
+import type { Kind, Resource } from '../model/kinds.ts'
+import type { Session, SessionRequest } from '../model/session.ts'
+import { type Connection, connection, parsed } from './client/connection.ts'
+import { eventsOf, linesOf } from './client/events.ts'
+import { foreign, lost, unreachable } from './client/faults.ts'
+import { lineSession } from './client/line-session.ts'
+import { socketSession } from './client/socket-session.ts'
+import { browserSocket, fetchTransport, type OpenSocket, type Transport } from './client/transport.ts'
+import { tagOf } from './preconditions.ts'
+import { pathOf, pathTo } from './routes.ts'
+import { needsInput } from './sessions.ts'
+
+export type { OpenSocket, Transport, TransportAnswer } from './client/transport.ts'
+
+export interface HttpCloudOptions {
+  token: string
+  /** How requests travel; `fetch` if left out. Proxies of the environment are not used: a cloud is reached directly. */
+  request?: Transport
+  socket?: OpenSocket
+  /** Time, for noticing a server that does not answer; without it only the transport's own limits hold. */
+  world?: Pick<World, 'after'>
+  /** An answer must have begun by then. */
+  firstByteMs?: number
+}
+
+/** A watch that is silent for three heartbeats is broken. */
+const watchSilenceMs = 45_000
+const eventLength = 64 * 1024 * 1024
+
+/**
+ * One Cloud over HTTP. Errors are those of the Cloud behind it, and `unavailable` or `timeout` for what is between. A watch that breaks
+ * rejects and is not resumed: whoever watches begins again and gets the state whole.
+ */
+export function httpCloud(url: string, options: HttpCloudOptions): Cloud {
+  const { token, world, request = fetchTransport, socket = browserSocket, firstByteMs = 8000 } = options
+  const server = connection(url, { token, transport: request, world, firstByteMs })
+  return {
+    async about(call) {
+      const about = await server.json('GET', pathOf('about'), { accept: json, call })
+      return isObject(about) && typeof about.version === 'string' ? (about as unknown as About) : notOurs(server)
+    },
+    collection: (kind) => httpCollection(server, kind),
+    async open(asked, call) {
+      if (needsInput(asked)) return joined(server, asked, { socket, token, call })
+      const answer = await server.ask('POST', pathOf('session'), { accept: 'application/x-ndjson', body: asked, call })
+      answer.detach()
+      return lineSession(answer, server.place)
+    },
+  }
+}
+
+const json = 'application/json'
+
+function httpCollection<K extends Kind>(server: Connection, kind: K): Collection<K> {
+  const one = async (method: string, name: string, more: { headers?: Record<string, string>; body?: unknown; call?: Call }) => {
+    const value = await server.json(method, pathTo(kind, name), { accept: json, ...more })
+    return isResource(value, kind) ? value : notOurs(server)
+  }
+  return {
+    get: (name, call) => one('GET', name, { call }),
+    async list({ under } = {}, call) {
+      const value = await server.json('GET', pathTo(kind) + queryOf(under), { accept: json, call })
+      return isListing(value, kind) ? value : notOurs(server)
+    },
+    put: (name, { expect, ...body }, call) => one('PUT', name, { headers: conditionOf(expect), body, call }),
+    async remove(name, call) {
+      await server.json('DELETE', pathTo(kind, name), { accept: json, call })
+    },
+    watch: ({ under } = {}, call) => changes(server, kind, { under, call }),
+  }
+}
+
+const queryOf = (under: string | undefined) => (under === undefined ? '' : `?${new URLSearchParams({ under })}`)
+
+function conditionOf(expect: PutOptions<Kind>['expect']): Record<string, string> {
+  if (expect === undefined) return {}
+  if (expect === 'absent') return { 'if-none-match': '*' }
+  return { 'if-match': tagOf(expect) ?? fail('invalid', `${JSON.stringify(expect.slice(0, 80))} is no revision`) }
+}
+
+async function* changes<K extends Kind>(server: Connection, kind: K, { under, call }: { under?: string; call?: Call }): AsyncGenerator<Change<K>> {
+  if (call?.signal?.aborted) return
+  try {
+    const answer = await server.ask('GET', pathTo(kind) + queryOf(under), { accept: 'text/event-stream', silenceMs: watchSilenceMs, call })
+    const lines = linesOf(answer.body, { most: eventLength, endless: () => foreign(server.place, 'an event of it is endless') })
+    for await (const { event, data } of eventsOf(lines)) yield changeOf(event, parsed(data, server.place), { server, kind })
+    throw lost(server.place, 'the watch ended')
+  } catch (thrown) {
+    if (!call?.signal?.aborted) throw thrown
+  }
+}
+
+function changeOf<K extends Kind>(event: string, data: unknown, { server, kind }: { server: Connection; kind: K }): Change<K> {
+  if (event === 'synced') return { type: 'synced' }
+  if (event === 'is' && isResource(data, kind)) return { type: 'is', resource: data }
+  if (event === 'gone' && isObject(data) && typeof data.name === 'string') return { type: 'gone', name: data.name }
+  if (event === 'problem' && isObject(data) && isObject(data.error)) throw errorOf(data.error as Partial<Problem>)
+  return notOurs(server)
+}
+
+async function joined(server: Connection, request: SessionRequest, { socket, token, call }: { socket: OpenSocket; token: string; call?: Call }): Promise<Session> {
+  const controller = new AbortController()
+  const url = server.url.replace(/^http/, 'ws') + pathOf('join-session')
+  try {
+    const wire = await socket(url, { token, signal: call?.signal ?? controller.signal })
+    return await socketSession(wire, request, { place: server.place, call })
+  } catch (thrown) {
+    throw thrown instanceof TtError ? thrown : unreachable(thrown, server.place)
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isResource = <K extends Kind>(value: unknown, kind: K): value is Resource<K> => isObject(value) && value.kind === kind && typeof value.name === 'string' && isObject(value.spec)
+const isListing = <K extends Kind>(value: unknown, kind: K): value is Listing<K> =>
+  isObject(value) && Array.isArray(value.items) && Array.isArray(value.missing) && value.items.every((item) => isResource(item, kind))
+const notOurs = (server: Connection): never => {
+  throw foreign(server.place, 'its answer is not what was asked for')
+}

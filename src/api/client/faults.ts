@@ -1,0 +1,39 @@
+import { TtError } from '../../model/errors.ts'
+
+/** What can be wrong between a client and its server, in words a user can act on. */
+
+const about = (place: string) => ({ subject: `server/${place}`, remedy: 'see whether a `ttserver` runs there, and the address with `tt config`' })
+
+/** No answer came at all. */
+export function unreachable(fault: unknown, place: string): TtError {
+  return new TtError({ code: 'unavailable', message: `no tt server answers at ${place}: ${reasonOf(fault)}`, ...about(place) }, fault)
+}
+
+/** Something answered, and it is not a tt server. */
+export const foreign = (place: string, why: string): TtError => new TtError({ code: 'unavailable', message: `what answers at ${place} is not a tt server: ${why}`, ...about(place) })
+
+/** The answer had begun. */
+export const lost = (place: string, why: string, fault?: unknown): TtError =>
+  new TtError({ code: 'unavailable', message: `the connection to ${place} was lost: ${why}`, subject: `server/${place}`, remedy: 'see whether the server is alive, and try again' }, fault)
+
+const reasons: Record<string, string> = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was closed without an answer',
+  EPIPE: 'the connection was closed without an answer',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name cannot be resolved now',
+  EHOSTUNREACH: 'there is no way to that host',
+  ENETUNREACH: 'there is no way to that network',
+  ETIMEDOUT: 'the host does not answer',
+  EPROTO: 'it does not speak TLS',
+}
+
+/** Both Node's and `fetch`'s errors carry a code, some of them one level down. */
+function reasonOf(fault: unknown): string {
+  const { code, cause, message } = fault as { code?: unknown; cause?: unknown; message?: unknown }
+  const name = typeof code === 'string' ? code : ((cause as { code?: unknown } | undefined)?.code ?? '')
+  if (typeof name !== 'string') return 'the connection failed'
+  if (name.startsWith('HPE_')) return 'it does not speak HTTP; perhaps it wants https'
+  if (/CERT|SELF_SIGNED|ERR_TLS|UNABLE_TO/.test(name)) return 'its certificate is not trusted'
+  return reasons[name] ?? (typeof message === 'string' && message !== '' ? message.slice(0, 200) : 'the connection failed')
+}

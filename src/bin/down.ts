@@ -1,0 +1,62 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { removeAll } from '../base/files.ts'
+import { plainEffects } from '../base/effects.ts'
+import { silentLog } from '../base/log.ts'
+import { ended, processOf, signalProcess } from '../base/processes.ts'
+import { realWorld as world } from '../base/world.ts'
+import { fail } from '../model/errors.ts'
+import { tryDrivers } from './drivers.ts'
+import { markOf, placeOf } from './home.ts'
+import { driverOptions } from './paths.ts'
+import { runningServer } from './running.ts'
+import type { ServerSettings } from './server-settings.ts'
+
+const drainLimitMs = 30_000
+
+/** Stops the server; with `destroy` also takes away everything of it on this machine. Nothing there is fine. */
+export async function down(settings: ServerSettings, { destroy }: { destroy: boolean }): Promise<number> {
+  const place = `${settings.publicAddress}:${settings.port}`
+  const server = runningServer(settings.dataDir)
+  const process_ = server && processOf(server.pid)
+  if (process_) {
+    signalProcess(process_, 'SIGTERM', plainEffects())
+    if (!(await ended(process_, drainLimitMs, { world }))) {
+      signalProcess(process_, 'SIGTERM', plainEffects())
+      if (!(await ended(process_, 5000, { world }))) fail('timeout', `ttserver (process ${process_.pid}) does not stop`, { subject: 'server', remedy: `kill -9 ${process_.pid}; its VMs run on` })
+    }
+    process.stdout.write(`ttserver at ${place} is stopped${destroy ? '' : '; its VMs run on'}\n`)
+  } else process.stdout.write(`no ttserver runs at ${place}\n`)
+  if (destroy) await destroyAll(settings)
+  return 0
+}
+
+/** With the drivers alone, so that it works whatever became of the store. Each finds its things on the machine by their mark. */
+async function destroyAll(settings: ServerSettings): Promise<void> {
+  const { dataDir } = settings
+  if (!existsSync(dataDir)) {
+    process.stdout.write(`there is nothing in ${dataDir}\n`)
+    return
+  }
+  if (!existsSync(`${dataDir}/place.json`)) {
+    if (readdirSync(dataDir).every((name) => name === 'server.log')) removeAll(dataDir)
+    else fail('invalid', `${dataDir} is no data directory of a ttserver`, { subject: 'server', remedy: 'nothing was removed; give the right --data-dir' })
+    return
+  }
+  const mark = markOf(settings.address, settings.port, dataDir)
+  const place = placeOf(dataDir, mark, settings)
+  const home = { dataDir, mark, world, effects: plainEffects(), log: silentLog }
+  const drivers = await tryDrivers({ ...settings, options: driverOptions(settings.driverOptions), network: { subnet: place.subnet, bind: '127.0.0.1' } }, home)
+  await using _ = drivers
+  let vms = 0
+  for (const { engine } of drivers.engines.values()) {
+    for (const id of await engine.list()) {
+      await engine.destroy(id)
+      vms++
+    }
+  }
+  await drivers.network.driver.clear()
+  for (const id of await drivers.volume.driver.list()) await drivers.volume.driver.destroy(id)
+  await drivers[Symbol.asyncDispose]()
+  removeAll(dataDir)
+  process.stdout.write(`${vms} VM${vms === 1 ? '' : 's'} destroyed and ${dataDir} removed\n`)
+}

@@ -1,0 +1,49 @@
+import type { Command, Flag } from '../base/arguments.ts'
+import { flagsOf } from '../base/settings.ts'
+import { serverSchema } from './server-settings.ts'
+
+const flags: Flag[] = flagsOf(serverSchema)
+
+/** What `ttserver` can be asked, as data: parser, help and reference read the same. */
+export const serverCommands: readonly Command[] = [
+  {
+    words: '',
+    summary: 'Serves: makes this machine a host of VMs and answers over HTTP, until it is told to stop',
+    operands: [],
+    flags,
+    details: ['VMs outlive the server: the first SIGTERM or SIGINT ends the server in order and leaves them running, a second one ends it at once. The next start finds them again.'],
+    examples: [
+      { line: 'ttserver --image-path /tmp/images --serv-addr 127.0.0.1 --serv-port 9527', about: 'on this machine only' },
+      { line: 'ttserver --engine fake', about: 'the whole cloud without running anything' },
+    ],
+  },
+  {
+    words: 'up',
+    summary: 'Starts the server in the background unless it runs already, and waits until it answers',
+    operands: [],
+    flags: [...flags, { long: 'demo', about: 'Also makes the ENV demo and shows what it is good for' }],
+    examples: [{ line: 'ttserver up', about: 'as `tt up` does' }],
+  },
+  {
+    words: 'down',
+    summary: 'Stops the server; its VMs run on',
+    operands: [],
+    flags: [...flags, { long: 'destroy', about: 'Also destroys every VM of the server and removes all it made, its data included' }],
+    examples: [{ line: 'ttserver down --destroy', about: 'nothing is left' }],
+  },
+  {
+    words: 'doctor',
+    summary: 'Looks for what belongs to this server and to none of its VMs, while the server is stopped',
+    operands: [],
+    flags: [...flags, { long: 'leaks', about: 'Only that; there is nothing else yet' }, { long: 'json', about: 'For programs' }],
+    details: ['A running server is asked with `tt doctor`. The exit status is 20 if something was found.'],
+    examples: [{ line: 'ttserver doctor', about: 'prints each leak with what it is and why' }],
+  },
+  {
+    words: 'settings',
+    summary: 'Shows every setting with its value and where that came from',
+    operands: [],
+    flags: [...flags, { long: 'json', about: 'For programs' }],
+    examples: [{ line: 'TT_MEM_TOTAL=4096 ttserver settings', about: 'what would hold' }],
+  },
+]

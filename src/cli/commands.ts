@@ -1,0 +1,57 @@
+import type { Flag } from '../base/arguments.ts'
+import type { Action } from './invocation.ts'
+
+export const program = 'tt'
+
+/** Flags that every command knows, before its words or after. */
+export const globalFlags: readonly Flag[] = [
+  { long: 'json', about: 'Answer in JSON, errors too' },
+  { long: 'server', value: 'HOST:PORT', about: 'Talk to this server instead of the configured one' },
+  { long: 'quiet', short: 'q', about: 'No progress and no remarks' },
+  { long: 'help', short: 'h', about: 'Show this help' },
+  { long: 'version', short: 'V', about: 'Show the version', hidden: true },
+]
+
+/** A command by its words. What it does is loaded when it is called: none pays for the others. */
+export interface Entry {
+  words: string
+  summary: string
+  /** Works, but is not listed. */
+  hidden?: true
+  load(): Promise<Action>
+}
+
+export const entries: readonly Entry[] = [
+  { words: 'config', summary: 'Say which server to use', load: async () => (await import('./commands/config.ts')).config },
+  { words: 'status', summary: 'Show the settings of the client, or with --server the hosts', load: async () => (await import('./commands/status.ts')).status },
+  { words: 'env add', summary: 'Make an ENV: VMs that live and end together', load: async () => (await import('./commands/env-add.ts')).add },
+  { words: 'env list', summary: 'List your ENVs', load: async () => (await import('./commands/env-list.ts')).list },
+  { words: 'env listall', summary: "List everybody's ENVs, as far as you may see them", load: async () => (await import('./commands/env-list.ts')).listAll },
+  { words: 'env show', summary: 'Show ENVs with their VMs, addresses and ports', load: async () => (await import('./commands/env-show.ts')).show },
+  { words: 'env run', summary: 'Run a command in the VMs of ENVs, all at once', load: async () => (await import('./commands/env-run.ts')).run },
+  { words: 'env logs', summary: 'Show what VMs wrote to their serial line', load: async () => (await import('./commands/env-logs.ts')).logs },
+  { words: 'env console', summary: 'Use the serial line of a VM; Ctrl-] leaves', load: async () => (await import('./commands/env-console.ts')).console },
+  { words: 'env stop', summary: 'Halt the VMs of ENVs; disks, addresses and ports stay', load: async () => (await import('./commands/env-power.ts')).stop },
+  { words: 'env start', summary: 'Start the VMs of stopped ENVs again', load: async () => (await import('./commands/env-power.ts')).start },
+  { words: 'env update', summary: 'Change how long ENVs live', load: async () => (await import('./commands/env-update.ts')).update },
+  { words: 'env del', summary: 'Delete ENVs with all that is in them', load: async () => (await import('./commands/env-del.ts')).del },
+  { words: 'image list', summary: 'List the images VMs can be made from', load: async () => (await import('./commands/images.ts')).list },
+  { words: 'image show', summary: 'Show images in full', load: async () => (await import('./commands/images.ts')).show },
+  { words: 'image recipes', summary: 'List the images that the servers build themselves', load: async () => (await import('./commands/images.ts')).recipes },
+  { words: 'image build', summary: 'Build an image from its recipe now', load: async () => (await import('./commands/image-build.ts')).build },
+  { words: 'doctor', summary: 'Look for what does not work, and for what was left behind', load: async () => (await import('./commands/doctor.ts')).doctor },
+  { words: 'completion', summary: 'Print the completion script of a shell', load: async () => (await import('./commands/completion.ts')).completion },
+  { words: '__complete', summary: 'Complete a line', hidden: true, load: async () => (await import('./commands/complete.ts')).complete },
+]
+
+/** What the words of a group are about. */
+export const groups: Readonly<Record<string, string>> = {
+  env: 'ENVs: groups of VMs that live and end together',
+  image: 'What VMs can be made from',
+}
+
+/** Done by the server's program, as they work while no server runs; the launcher sees to it. */
+export const serverWords: Readonly<Record<string, string>> = {
+  up: 'Start a server in the background, with the ENV demo',
+  down: 'Stop the server; its VMs go on, unless --destroy',
+}

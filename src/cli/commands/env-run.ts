@@ -1,0 +1,100 @@
+import type { Given } from '../../base/arguments.ts'
+import { fail } from '../../model/errors.ts'
+import { shown } from '../../model/names.ts'
+import type { Command, Session } from '../../model/session.ts'
+import type { Action, Invocation } from '../invocation.ts'
+import { type FramePrinter, heard } from '../vm-frames.ts'
+import { isOneAtMost, oneOrMore, selectionFlags, selectionOf } from '../vm-selection.ts'
+
+/** `tt env run NAME…`: the one command whose every millisecond counts, so it loads only the printer it needs. */
+export const run: Action = {
+  operands: [{ name: 'NAME', many: true, of: 'env' }],
+  rest: 'PROGRAM ARGUMENT',
+  flags: [
+    { long: 'cmd', short: 'c', value: 'TEXT', about: 'Text for the shell of the guests, as it is' },
+    ...selectionFlags,
+    { long: 'time-out', short: 't', also: ['timeout'], value: 'SECONDS', about: 'For each VM; a command that is not over by then is killed', default: 'none' },
+    { long: 'env', value: 'NAME=VALUE', list: 'repeat', about: 'A variable of the environment of the command' },
+    { long: 'cwd', value: 'DIR', about: 'The directory it starts in' },
+    { long: 'stdin', about: 'Give standard input to every VM; otherwise their input is empty' },
+    { long: 'prefix', about: 'Every line as soon as it comes, behind the name of its VM' },
+  ],
+  details: [
+    'It runs in all VMs at the same time. If that is one VM, its output is passed on byte by byte as it comes, so that it can stand in a pipe. If there are several, the output of each is shown whole under a headline once it has ended, standard output and standard error apart; --prefix shows lines as they come instead. With --json there is one document at the end: {"results":[{"vm","image","address","code" or "signal" or "problem","stdout","stderr"}]}, and output that is not UTF-8 stands under stdoutBase64 and stderrBase64.',
+    'The exit status is the highest of all: that of the command in a guest, 128 and the number of the signal that killed it, or, for a VM that could not run it, that of the error, such as 10 where the VM has no agent. So it is 0 only if the command ran in every VM and every one said 0.',
+  ],
+  examples: [
+    { line: "tt env run demo --cmd 'uname -a'", about: 'in all VMs of demo' },
+    { line: 'tt env run demo -m 0 -- ls -l /etc', about: 'a program with its arguments, in demo.0, no shell between' },
+    { line: 'tar c dir | tt env run demo -m 0 --stdin -c "tar x"', about: 'bytes through a pipe' },
+  ],
+  async run(invocation) {
+    const { given, call } = invocation
+    const command = commandOf(given)
+    const vms = selectionOf(given)
+    const env = variablesOf(given)
+    const cwd = given.one('cwd')
+    const timeoutMs = timeoutOf(given)
+    const stdin = given.has('stdin')
+    const cloud = await invocation.cloud()
+    const session = await cloud.open({ type: 'exec', vms, command, ...(env ? { env } : {}), ...(cwd === undefined ? {} : { cwd }), ...(stdin ? { stdin } : {}), ...(timeoutMs === undefined ? {} : { timeoutMs }) }, call)
+    const printer = await printerOf(invocation, { one: isOneAtMost(vms), count: () => oneOrMore(cloud, vms, call) })
+    const feeding = stdin ? feed(session, invocation.terminal.input()) : undefined
+    const { status } = await heard(session, printer, invocation)
+    await feeding?.stop()
+    invocation.raise(status)
+  },
+}
+
+async function printerOf(invocation: Invocation, { one, count }: { one: boolean; count: () => Promise<number> }): Promise<FramePrinter> {
+  const { json, given, terminal, printJson, report } = invocation
+  if (json) return (await import('../vm-results.ts')).resultPrinter((results) => printJson({ results }))
+  const options = { terminal, report }
+  if (given.has('prefix')) return (await import('../vm-output.ts')).prefixedPrinter(options)
+  if (one) return (await import('../vm-output.ts')).rawPrinter(options)
+  return (await import('../raw-or-grouped.ts')).rawOrGrouped({ ...options, count })
+}
+
+function commandOf(given: Given): Command {
+  const shell = given.one('cmd')
+  const argv = given.rest
+  if (shell !== undefined && argv !== undefined) fail('invalid', 'either --cmd TEXT or -- PROGRAM ARGUMENT…, not both')
+  if (argv !== undefined) return argv.length > 0 && argv[0] !== '' ? { argv } : fail('invalid', 'no program follows --')
+  if (shell === undefined) fail('invalid', 'no command is given', { remedy: "use --cmd 'TEXT', or -- PROGRAM ARGUMENT…" })
+  return shell.trim() === '' ? fail('invalid', 'the command is empty') : { shell }
+}
+
+function variablesOf(given: Given): Record<string, string> | undefined {
+  if (!given.has('env')) return undefined
+  return Object.fromEntries(
+    given.all('env').map((text) => {
+      const end = text.indexOf('=')
+      return end > 0 ? [text.slice(0, end), text.slice(end + 1)] : fail('invalid', `--env is ${shown(text)}, allowed is NAME=VALUE`)
+    }),
+  )
+}
+
+function timeoutOf(given: Given): number | undefined {
+  const text = given.one('time-out')
+  if (text === undefined) return undefined
+  const seconds = /^\d{1,7}(\.\d{1,3})?$/.test(text) ? Number(text) : 0
+  return seconds > 0 && seconds <= 2_147_483 ? Math.ceil(seconds * 1000) : fail('invalid', `--time-out is ${shown(text)}, allowed is a number of seconds from 0.001 to 2147483`)
+}
+
+/** Passes standard input on until it or the session ends. Where nobody reads any more, what is left is nobody's. */
+function feed(session: Session, input: AsyncIterable<Uint8Array>): { stop(): Promise<void> } {
+  const pieces = input[Symbol.asyncIterator]()
+  const writer = session.input.getWriter()
+  let stopped = false
+  const pump = async () => {
+    for (let step = await pieces.next(); !step.done && !stopped; step = await pieces.next()) await writer.write({ type: 'stdin', data: step.value })
+    if (!stopped) await writer.write({ type: 'eof' })
+  }
+  const pumping = pump().catch(() => undefined)
+  return {
+    async stop() {
+      stopped = true
+      await Promise.race([Promise.allSettled([pieces.return?.(), pumping]), Promise.resolve()])
+    },
+  }
+}

@@ -1,0 +1,119 @@
+import { type Given, parseArguments, parseCommand, type Wrong } from '../base/arguments.ts'
+import { nearest } from '../base/nearest.ts'
+import { asTtError, errorCodes, problemOf } from '../model/errors.ts'
+import type { ClientSettings } from './client-settings.ts'
+import { type Entry, entries, globalFlags, program, serverWords } from './commands.ts'
+import { type Invocation, invocation } from './invocation.ts'
+import { refusalJson, refusalText } from './refusal.ts'
+import type { Terminal } from './terminal.ts'
+
+/** The whole command line, as a function of its terminal. Resolves with the exit status and never rejects. */
+export async function main(terminal: Terminal): Promise<number> {
+  try {
+    return await dispatch(terminal)
+  } catch (thrown) {
+    const error = asTtError(thrown)
+    const problem = problemOf(error)
+    if (problem.code === 'cancelled' && terminal.signal.aborted && problem.remedy === undefined) problem.message = 'interrupted'
+    await terminal.err.write(wantsJson(terminal) ? refusalJson(problem) : refusalText(problem, terminal.err.screen()))
+    return errorCodes[error.code].exit
+  }
+}
+
+async function dispatch(terminal: Terminal): Promise<number> {
+  const lead = readLead(terminal.args)
+  if (lead.wrong) return misused(terminal, lead.wrong, lead.words)
+  const { words, entry, flags, args } = lead
+  if (flags.some((given) => given.has('version'))) return said(terminal, `${program} ${terminal.version()}\n`)
+  if (!entry) return said(terminal, (await import('./help.ts')).groupHelp(words))
+  if (flags.some((given) => given.has('help'))) args.unshift('--help')
+  const action = await entry.load()
+  const parsed = parseCommand({ ...entry, ...action }, args, globalFlags)
+  if (parsed.wrong) return misused(terminal, parsed.wrong, entry.words)
+  const { given } = parsed
+  if (given.has('help')) return said(terminal, (await import('./help.ts')).commandHelpOf({ ...entry, ...action }))
+  if (given.has('version')) return said(terminal, `${program} ${terminal.version()}\n`)
+  const call = begin(terminal, [given, ...flags])
+  await action.run(call)
+  return call.status()
+}
+
+interface Lead {
+  words: string
+  entry?: Entry
+  flags: Given[]
+  args: string[]
+  wrong?: Wrong
+}
+
+/** Finds the command: its words, with flags that every command knows before and between them. */
+function readLead(all: readonly string[]): Lead {
+  const flags: Given[] = []
+  let args = [...all]
+  let words = ''
+  for (;;) {
+    const parsed = parseArguments(args, globalFlags, { leading: true })
+    if (parsed.wrong) return { words, flags, args, wrong: parsed.wrong }
+    flags.push(parsed.given)
+    const [word, ...after] = parsed.given.operands
+    if (word === undefined || (word === 'help' && words === '' && after.length === 0)) return { words, flags, args }
+    if (word === 'help' && words === '') {
+      args = [...after, '--help']
+      continue
+    }
+    const longer = words === '' ? word : `${words} ${word}`
+    const entry = entries.find((one) => one.words === longer)
+    if (entry) return { words: longer, entry, flags, args: after }
+    if (!entries.some((one) => one.words.startsWith(`${longer} `))) return { words, flags, args, wrong: unknownWord(words, word) }
+    words = longer
+    args = after
+  }
+}
+
+function unknownWord(words: string, word: string): Wrong {
+  if (words === '' && word in serverWords) return { message: `\`${program} ${word}\` is done by ttserver`, hint: `call it by the launcher: ./tt ${word}` }
+  const lead = words === '' ? '' : `${words} `
+  const next = entries.filter((one) => !one.hidden && one.words.startsWith(lead)).map((one) => one.words.slice(lead.length).split(' ')[0] ?? '')
+  const meant = nearest(word, new Set(next)) ?? entries.find((one) => !one.hidden && one.words.endsWith(` ${word}`))?.words
+  return { message: `there is no command \`${program} ${lead}${word.slice(0, 40)}\``, ...(meant === undefined ? {} : { hint: `did you mean \`${program} ${meant.includes(' ') ? '' : lead}${meant}\`?` }) }
+}
+
+function begin(terminal: Terminal, given: readonly [Given, ...Given[]]): Invocation {
+  const has = (flag: string) => given.some((one) => one.has(flag))
+  // `tt status --server` is a switch of that command's own: an empty value names no server.
+  const server = given.flatMap((one) => one.all('server')).find((value) => value !== '')
+  const flags: Given = { has: (flag) => flag === 'server' && server !== undefined, one: () => server, all: () => (server === undefined ? [] : [server]), operands: [] }
+  let settings: Promise<ClientSettings> | undefined
+  const read = () => (settings ??= import('./client-settings.ts').then(({ clientSettings }) => clientSettings(terminal, flags)))
+  return invocation({
+    given: given[0],
+    json: has('json'),
+    quiet: has('quiet'),
+    terminal,
+    settings: read,
+    async cloud() {
+      const { server: at, token } = await read()
+      return (await terminal.connect(at, token ?? '')).cloud
+    },
+  })
+}
+
+/** A line that cannot be understood: what is wrong and how the command is called. */
+async function misused(terminal: Terminal, { message, hint }: Wrong, words: string): Promise<number> {
+  const status = errorCodes.invalid.exit
+  if (wantsJson(terminal)) {
+    await terminal.err.write(refusalJson({ code: 'invalid', message, ...(hint === undefined ? {} : { remedy: hint }) }))
+    return status
+  }
+  const { usageOf } = await import('./help.ts')
+  await terminal.err.write(refusalText({ code: 'invalid', message, remedy: hint }, terminal.err.screen()) + (await usageOf(words)))
+  return status
+}
+
+async function said({ out }: Terminal, text: string): Promise<number> {
+  await out.write(text)
+  return 0
+}
+
+/** Also where the line itself could not be understood. */
+const wantsJson = ({ args }: Terminal) => args.slice(0, args.includes('--') ? args.indexOf('--') : undefined).includes('--json')

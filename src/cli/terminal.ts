@@ -1,0 +1,60 @@
+import type { Endpoint } from '../base/endpoint.ts'
+import type { World } from '../base/world.ts'
+import type { Cloud } from '../model/cloud.ts'
+
+/**
+ * The world of the command line as `main` is given it: where words come from, where text goes, and how a Cloud is reached. `main` reads
+ * no global, so a test is a Terminal too. `bin/tt.ts` makes the real one.
+ */
+export interface Terminal {
+  /** The words after the program's name. */
+  args: readonly string[]
+  out: Output
+  err: Output
+  /** Whether `out` and `err` are one file, pipe or screen, so that a headline for both is written once. */
+  sameSink(): boolean
+  /** Standard input as it comes. */
+  input(): AsyncIterable<Uint8Array>
+  /** The keyboard, each key as it is pressed and not shown, until disposed; undefined if standard input is no terminal. */
+  keyboard(): Keyboard | undefined
+  /** The environment. */
+  variables: Record<string, string | undefined>
+  config: ConfigFile
+  /** The text of a file a flag names. Throws what the system says. */
+  readFile(path: string): string
+  /** The token that a server of this machine and user has written for its clients, and where; undefined if there is none to read. */
+  ownToken(server: Endpoint): { token: string; path: string } | undefined
+  /** Only makes ready: the first call tells whether anybody is there. */
+  connect(server: Endpoint, token: string): Promise<{ cloud: Cloud }>
+  world: World
+  /** The first Ctrl-C. */
+  signal: AbortSignal
+  version(): string
+}
+
+/** A stream to write to. */
+export interface Output {
+  /** Resolves once there is room for more. A reader that has gone away ends the program. */
+  write(data: string | Uint8Array): Promise<void>
+  /** What shows it, or undefined for a file or pipe, whose readers want every byte and no ornament. */
+  screen(): Screen | undefined
+}
+
+export interface Screen {
+  columns: number
+  colour: boolean
+}
+
+export interface Keyboard extends Disposable {
+  keys: AsyncIterable<Uint8Array>
+  size(): { columns: number; rows: number }
+}
+
+/** The client's settings as a file. */
+export interface ConfigFile {
+  path: string
+  /** Undefined if there is none; throws if there is one that cannot be read. */
+  read(): string | undefined
+  /** All or nothing, readable by its owner only. */
+  write(text: string): void
+}

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { EnvAsked, EnvSpec, FullGroup } from '../model/env.ts'
+import { TtError } from '../model/errors.ts'
+import { nothing } from '../model/expand.ts'
+import type { ImageSpec } from '../model/image.ts'
+import type { HostRecord } from '../model/records.ts'
+import { admit, checkedSpec, defaultLimits, resolved } from './admission.ts'
+
+const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', agent: 'rexec', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
+const images = new Map([
+  ['micro', image()],
+  ['qemu:CentOS-7.2', image()],
+  ['qemu:CentOS-7.3', image()],
+  ['qemu:ubuntu2004', image()],
+  ['demo-os', image({ memMb: 16, diskMb: 0, ports: [] })],
+])
+const broken = new Map([['qemu:junk', 'it is neither qcow2 nor a raw disk with a boot sector']])
+const resolve = (asked: EnvAsked): EnvSpec => resolved(checkedSpec(asked, 'env/demo'), images, { limits: defaultLimits, broken, subject: 'env/demo' })
+const groups = (asked: EnvAsked) => resolve(asked).groups as FullGroup[]
+const refusal = (asked: () => unknown): TtError => {
+  try {
+    asked()
+  } catch (error) {
+    if (error instanceof TtError) return error
+    throw error
+  }
+  throw new assert.AssertionError({ message: 'it was not refused' })
+}
+
+test('a prefix makes one group per image, in order, with indices that follow', () => {
+  assert.deepEqual(groups({ groups: [{ prefix: 'cent', count: 2 }, { prefix: 'ubuntu2004' }] }).map(({ image: name, first, count }) => [name, first, count]), [['qemu:CentOS-7.2', 0, 2], ['qemu:CentOS-7.3', 2, 2], ['qemu:ubuntu2004', 4, 1]])
+})
+
+test('two prefixes that match one image make it once', () => {
+  assert.equal(groups({ groups: [{ prefix: 'mic' }, { prefix: 'micro' }] }).length, 1)
+})
+
+test('sizes are the asked ones, else the image, and ports are joined', () => {
+  const [group] = groups({ groups: [{ prefix: 'micro', memMb: 256, ports: [80, 22] }] })
+  assert.deepEqual([group?.cpu, group?.memMb, group?.diskMb, group?.ports], [1, 256, 1024, [22, 80]])
+})
+
+test('an exact name never picks a longer one', () => {
+  assert.equal(refusal(() => groups({ groups: [{ image: 'qemu:CentOS-7' }] })).code, 'not_found')
+})
+
+test('no match names the prefix; a broken image is named with what is wrong', () => {
+  assert.match(refusal(() => groups({ groups: [{ prefix: 'windows' }] })).message, /no image begins with "windows"/)
+  assert.match(refusal(() => groups({ groups: [{ prefix: 'junk' }] })).message, /qemu:junk is not one, it is neither qcow2/)
+})
+
+test('wrong fields are refused by name, in one line, with what is allowed', () => {
+  const cases: [EnvAsked, RegExp][] = [
+    [{ groups: [{ prefix: '' }] }, /groups\.0\.prefix is "", allowed is a prefix that is not empty/],
+    [{ groups: [{ prefix: 'micro', cpu: 0 }] }, /groups\.0\.cpu is "0", allowed is at least 1 cpus/],
+    [{ groups: [{ prefix: 'micro', cpu: 1e9 }] }, /groups\.0\.cpu is "1000000000", allowed is at most/],
+    [{ groups: [{ prefix: 'micro', cpu: 13 }] }, /cpu is 13, allowed is 1 to 12/],
+    [{ groups: [{ prefix: 'micro', memMb: 99 }] }, /memory is 99, allowed is at least 100 MB/],
+    [{ groups: [{ prefix: 'micro', ports: [70_000] }] }, /groups\.0\.ports\.0 is "70000", allowed is at most 65535/],
+    [{ groups: [{ prefix: 'micro' }], lifetimeSeconds: 5 }, /lifetimeSeconds is "5", allowed is at least 30 s/],
+    [{ groups: [{ prefix: 'micro', count: 10_002 }] }, /copies is 10001, allowed is 0 to 10000/],
+    [{ groups: [] }, /groups is "\[\]", allowed is at least one image/],
+    [{ groups: [{ prefix: 'micro', colour: 'red' }] } as unknown as EnvAsked, /colour is "red", there is no such field/],
+    [null as unknown as EnvAsked, /it is "null", expected is Object/],
+  ]
+  for (const [asked, why] of cases) {
+    const error = refusal(() => groups(asked))
+    assert.equal(error.code, 'invalid')
+    assert.match(error.message, why)
+    assert.ok(!error.message.includes('\n'))
+  }
+})
+
+const host = (total: Partial<typeof nothing>): HostRecord => ({
+  address: '127.0.0.1:9527', version: '1', started: '', engines: [{ name: 'qemu', version: '7', features: {} }], unusable: [], images: {}, broken: {}, network: 'none', volume: 'qcow2',
+  total: { cpu: 16, memMb: 1024, diskMb: 100_000, vms: 100, ...total },
+})
+
+test('what does not fit is refused with resource, total, used and wanted', () => {
+  const spec = resolve({ groups: [{ prefix: 'micro', count: 6 }] })
+  const used = { cpu: 1, memMb: 512, diskMb: 0, vms: 1 }
+  assert.deepEqual(admit(spec, { before: nothing, used: nothing, hosts: [host({})], subject: 'env/demo' }), { cpu: 6, memMb: 768, diskMb: 6144, vms: 6 })
+  const error = refusal(() => admit(spec, { before: nothing, used, hosts: [host({})], subject: 'env/demo' }))
+  assert.equal(error.code, 'exhausted')
+  assert.match(error.message, /not enough memory: 1 GB in all, 512 MB used, 768 MB wanted for 6 VMs/)
+})
+
+test('one VM must fit one host, whatever they have together', () => {
+  const spec = resolve({ groups: [{ prefix: 'micro', memMb: 1500 }] })
+  assert.match(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [host({}), host({})], subject: 'env/demo' })).message, /one VM of micro wants 1.5 GB of memory, the largest host has 1 GB/)
+})
+
+test('no host, and no host with the engine, are told apart', () => {
+  const spec = resolve({ groups: [{ prefix: 'micro' }] })
+  assert.equal(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [], subject: 'env/demo' })).code, 'unavailable')
+  assert.equal(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [{ ...host({}), engines: [] }], subject: 'env/demo' })).code, 'unsupported')
+})

@@ -1,0 +1,151 @@
+import { constants } from 'node:os'
+import type { World } from '../../../base/world.ts'
+import type { Call } from '../../../model/call.ts'
+import { TtError } from '../../../model/errors.ts'
+import type { Command, Exit } from '../../../model/session.ts'
+import type { ExecOptions } from '../channel.ts'
+import { feeder } from './feeder.ts'
+import { type Output, output } from './output.ts'
+import { answer, ask, execFlag, payloadLimitBytes } from './protocol.ts'
+import { refusalOf } from './refusal.ts'
+
+/** How an execution speaks to its guest. */
+export interface ExecutionWire {
+  send(type: number, ...pieces: Uint8Array[]): void
+  sendAll(frames: { type: number; pieces: Uint8Array[] }[]): void
+  /** The guest broke the protocol. */
+  distrust(fault: string): void
+}
+
+/** One command from its EXEC to its end. */
+export interface Execution {
+  readonly exit: Promise<Exit>
+  frame(type: number, payload: Buffer): void
+  /** The guest will say nothing more of it. */
+  lose(why: TtError): void
+}
+
+/** How long an aborted command is waited for: a guest that is frozen would never tell of its end. */
+const killPatienceMs = 1000
+
+/** Starts the command whose EXEC has this body. `exit` settles after everything was delivered. */
+export function execution(body: Buffer, command: Command, options: ExecOptions, around: { wire: ExecutionWire; world: World }, call?: Call): Execution {
+  const { wire, world } = around
+  const { promise: exit, resolve, reject } = Promise.withResolvers<Exit>()
+  let ended: Exit | undefined
+  let dying: unknown
+  let stopWaiting: (() => void) | undefined
+  let settled = false
+
+  const finish = (settle: () => void) => {
+    if (settled) return
+    settled = true
+    stopWaiting?.()
+    call?.signal?.removeEventListener('abort', abort)
+    stdin?.stop()
+    signals?.stop()
+    stdout.drop()
+    stderr.drop()
+    settle()
+  }
+  /** Kills it, waits for its end so that nothing of it runs on, and rejects with `why`. */
+  const kill = (why: unknown) => {
+    if (dying !== undefined || settled) return
+    dying = why
+    stdin?.stop()
+    signals?.stop()
+    stdout.drop()
+    stderr.drop()
+    wire.send(ask.kill)
+    stopWaiting = world.after(killPatienceMs, () => finish(() => reject(why)))
+  }
+  const abort = () => kill(reasonOf(call?.signal?.reason))
+  const settleIfDone = () => {
+    const end = ended
+    if (end && stdout.idle && stderr.idle) finish(() => resolve(end))
+  }
+  const stream = (name: 'stdout' | 'stderr'): Output =>
+    output({
+      read: (piece) => options.output(name, piece),
+      credit: (bytes) => {
+        if (!ended) wire.send(ask.credit, creditOf(answer[name], bytes))
+      },
+      drained: settleIfDone,
+      failed: kill,
+    })
+  const stdout = stream('stdout')
+  const stderr = stream('stderr')
+
+  const stdin = options.stdin && feeder(options.stdin, { send: (piece) => wire.send(ask.stdin, piece), end: () => wire.send(ask.eof), failed: kill })
+  const signals =
+    options.signals &&
+    feeder(namesOf(options.signals), { send: (name) => wire.send(ask.signal, name), end: () => undefined, failed: kill, unlimited: true })
+
+  wire.sendAll(framesOf(body, stdin ? 0 : execFlag.noStdin))
+  stdin?.start()
+  signals?.start()
+  call?.signal?.addEventListener('abort', abort, { once: true })
+
+  const hear = (type: number, payload: Buffer): boolean => {
+    if (type === answer.stdout) return stdout.take(payload)
+    if (type === answer.stderr) return stderr.take(payload)
+    if (type === answer.taken) return payload.length === 4 && stdin !== undefined && stdin.allow(payload.readUInt32LE())
+    if (type === answer.exit) {
+      const end = exitOf(payload)
+      if (!end || ended) return false
+      ended = end
+      if (dying !== undefined) finish(() => reject(dying))
+      else settleIfDone()
+      return true
+    }
+    if (type !== answer.error) return false
+    const refusal = refusalOf(payload, command, options.cwd)
+    if (refusal) finish(() => reject(dying ?? refusal))
+    return refusal !== undefined
+  }
+
+  return {
+    exit,
+    frame(type, payload) {
+      if (!hear(type, payload)) wire.distrust(`a frame of type ${type} out of place`)
+    },
+    lose: (why) => finish(() => reject(dying ?? why)),
+  }
+}
+
+const framesOf = (body: Buffer, flags: number): { type: number; pieces: Uint8Array[] }[] => {
+  const frames = []
+  const room = payloadLimitBytes - 1
+  for (let at = 0; at < body.length; at += room) {
+    const last = at + room >= body.length
+    frames.push({ type: ask.exec, pieces: [Uint8Array.of(last ? flags : execFlag.more), body.subarray(at, at + room)] })
+  }
+  return frames
+}
+
+const creditOf = (stream: number, bytes: number): Uint8Array => {
+  const payload = Buffer.allocUnsafe(5)
+  payload[0] = stream
+  payload.writeUInt32LE(bytes, 1)
+  return payload
+}
+
+async function* namesOf(signals: AsyncIterable<string>): AsyncIterable<Uint8Array> {
+  for await (const name of signals) {
+    if (!Object.hasOwn(constants.signals, name)) throw new TtError({ code: 'invalid', message: `there is no signal '${name.slice(0, 32)}'` })
+    yield Buffer.from(name)
+  }
+}
+
+function exitOf(payload: Buffer): Exit | undefined {
+  if (payload[0] === 0 && payload.length === 2) return { code: payload[1] as number }
+  const name = payload.toString('latin1', 1)
+  return payload[0] === 1 && /^SIG[A-Z0-9+]{1,20}$/.test(name) ? { signal: name } : undefined
+}
+
+/** Why the caller gave up, as an error of ours. */
+export function reasonOf(reason: unknown): TtError {
+  if (reason instanceof TtError) return reason
+  if (reason instanceof Error && reason.name === 'TimeoutError') return new TtError({ code: 'timeout', message: reason.message }, reason)
+  return new TtError({ code: 'cancelled', message: 'the call was cancelled' }, reason)
+}

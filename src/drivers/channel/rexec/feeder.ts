@@ -1,0 +1,77 @@
+import { payloadLimitBytes, windowBytes } from './protocol.ts'
+
+/** What the caller says to a command, on its way to the guest. */
+export interface Feeder {
+  start(): void
+  /** The guest took so much. False if it never got that much. */
+  allow(bytes: number): boolean
+  /** Reads no more from the caller. */
+  stop(): void
+}
+
+export interface FeederTarget {
+  send(piece: Uint8Array): void
+  end(): void
+  /** The caller's iterable threw. */
+  failed(fault: unknown): void
+  /** Pieces are few and small: no window. */
+  unlimited?: boolean
+}
+
+/** Reads the caller's pieces only as fast as the guest takes them, and cuts them to the size of a frame. */
+export function feeder(source: AsyncIterable<Uint8Array>, target: FeederTarget): Feeder {
+  const { promise: stopped, resolve: halt } = Promise.withResolvers<'stopped'>()
+  let over = false
+  let sent = 0
+  let taken = 0
+  let wake: (() => void) | undefined
+
+  /** Sends all of the piece; false if that was stopped. */
+  const feed = async (piece: Uint8Array): Promise<boolean> => {
+    for (let at = 0; at < piece.length && !over; ) {
+      const room = target.unlimited ? piece.length : windowBytes - (sent - taken)
+      if (room === 0) {
+        await new Promise<void>((resolve) => (wake = resolve))
+        continue
+      }
+      const part = piece.subarray(at, at + Math.min(room, payloadLimitBytes))
+      target.send(part)
+      sent += part.length
+      at += part.length
+    }
+    return !over
+  }
+  const run = async () => {
+    const iterator = source[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = await Promise.race([iterator.next(), stopped])
+        if (next === 'stopped' || over) break
+        if (next.done) return target.end()
+        if (!(await feed(next.value))) break
+      }
+    } catch (fault) {
+      if (!over) target.failed(fault)
+      return
+    }
+    // An iterator may be in the middle of a wait that never ends, so its end is not waited for.
+    iterator.return?.().catch(() => undefined)
+  }
+  return {
+    start: () => {
+      run().catch(target.failed)
+    },
+    allow(bytes) {
+      taken += bytes
+      wake?.()
+      wake = undefined
+      return taken <= sent
+    },
+    stop() {
+      over = true
+      halt('stopped')
+      wake?.()
+      wake = undefined
+    },
+  }
+}

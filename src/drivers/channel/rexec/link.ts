@@ -1,0 +1,136 @@
+import type { Duplex } from 'node:stream'
+import type { World } from '../../../base/world.ts'
+import { ear, frame, hello, nonceOf } from './frame.ts'
+import { answer, ask, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
+
+/** What happens on a link. */
+export interface LinkOwner {
+  /** The guest has answered; frames may be sent. */
+  up(facts: Map<string, string>): void
+  frame(type: number, id: number, payload: Buffer): void
+  /** What was asked is lost: the agent began anew. `up` may follow. */
+  down(): void
+  /** It is over: the stream broke (no `fault`), nobody answered, or the guest broke the protocol or speaks another. Comes once. */
+  ended(end: LinkEnd): void
+}
+
+export type LinkEnd = { why: 'closed' | 'silent' } | { why: 'broken' | 'foreign'; fault: string }
+
+/** One stream to one agent. */
+export interface Link {
+  readonly up: boolean
+  /** One frame; only while up. */
+  send(type: number, id: number, ...pieces: Uint8Array[]): void
+  /** Several frames that are one write. */
+  sendAll(frames: { type: number; id: number; pieces: Uint8Array[] }[]): void
+  /** The guest sent what it may not: ends the link as broken. */
+  distrust(fault: string): void
+  /** Says good-bye, if anybody listens, and closes; the owner hears `ended` at once. */
+  end(): void
+}
+
+/** An agent that asks for HELLO more often than this is answered later. */
+const helloPauseMs = 20
+/** How long a good-bye may take to leave the host. */
+const farewellMs = 1000
+
+/** Greets on a fresh stream, and again whenever the agent asks for it; gives up on an agent that does not answer for `patienceMs`. */
+export function link(stream: Duplex, world: World, owner: LinkOwner, patienceMs: number): Link {
+  let nonce = nonceOf(world.random(nonceBytes))
+  let trailer = nonce.subarray(nonceBytes - trailerBytes)
+  let state: 'greeting' | 'agreed' | 'up' | 'ended' = 'greeting'
+  let greetedAt = -Infinity
+  let stopPause: (() => void) | undefined
+  let stopPatience = world.after(patienceMs, () => finish({ why: 'silent' }))
+
+  const finish = (end: LinkEnd) => {
+    if (state === 'ended') return
+    state = 'ended'
+    stopPause?.()
+    stopPatience()
+    stream.destroy()
+    owner.ended(end)
+  }
+  const greet = () => {
+    stopPause = undefined
+    greetedAt = world.ticks()
+    stream.write(hello(nonce))
+  }
+  const startAnew = () => {
+    nonce = nonceOf(world.random(nonceBytes))
+    trailer = nonce.subarray(nonceBytes - trailerBytes)
+    stopPatience()
+    stopPatience = world.after(patienceMs, () => finish({ why: 'silent' }))
+    state = 'greeting'
+    ears.expect(nonce)
+  }
+  const ears = ear({
+    agree: () => {
+      state = 'agreed'
+    },
+    awake: () => {
+      if (state !== 'greeting' || stopPause) return
+      const wait = greetedAt + helloPauseMs - world.ticks()
+      if (wait > 0) stopPause = world.after(wait, greet)
+      else greet()
+    },
+    lost: () => {
+      startAnew()
+      owner.down()
+    },
+    broken: (fault) => finish({ why: 'broken', fault }),
+    frame: (type, id, payload) => {
+      if (state === 'up') return owner.frame(type, id, payload)
+      if (state !== 'agreed') return
+      if (type !== answer.facts) return finish({ why: 'broken', fault: 'no facts after the greeting' })
+      const facts = factsOf(payload)
+      const version = facts.get('protocol')
+      if (version !== String(protocolVersion)) return finish({ why: 'foreign', fault: `version ${version} of the protocol` })
+      stopPatience()
+      stopPause?.()
+      stopPause = undefined
+      state = 'up'
+      owner.up(facts)
+    },
+  })
+
+  stream.on('data', (chunk: Buffer) => {
+    if (state !== 'ended') ears.hear(chunk)
+  })
+  stream.on('error', () => finish({ why: 'closed' }))
+  stream.on('end', () => finish({ why: 'closed' }))
+  stream.on('close', () => finish({ why: 'closed' }))
+  ears.expect(nonce)
+  greet()
+
+  return {
+    get up() {
+      return state === 'up'
+    },
+    send(type, id, ...pieces) {
+      if (state === 'up') stream.write(frame(trailer, type, id, ...pieces))
+    },
+    sendAll(frames) {
+      if (state === 'up') stream.write(Buffer.concat(frames.map(({ type, id, pieces }) => frame(trailer, type, id, ...pieces))))
+    },
+    distrust: (fault) => finish({ why: 'broken', fault }),
+    end() {
+      if (state !== 'up') return finish({ why: 'closed' })
+      const stop = world.after(farewellMs, () => stream.destroy())
+      stream.once('close', stop)
+      stream.end(frame(trailer, ask.bye, 0), () => stream.destroy())
+      state = 'ended'
+      owner.ended({ why: 'closed' })
+    },
+  }
+}
+
+/** Lines `name=value`; a guest may say anything, so nothing but short text is taken. */
+function factsOf(payload: Buffer): Map<string, string> {
+  const facts = new Map<string, string>()
+  for (const line of payload.subarray(0, 4096).toString('latin1').split('\n')) {
+    const [, name, value] = /^([a-z_]{1,32})=([\x20-\x7e]{0,256})$/.exec(line) ?? []
+    if (name !== undefined && value !== undefined) facts.set(name, value)
+  }
+  return facts
+}

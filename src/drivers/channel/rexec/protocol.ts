@@ -1,0 +1,35 @@
+/** Numbers of the rexec protocol. docs/rexec-protocol.md explains them; guest/agent/protocol.h says the same to the guest. */
+export const protocolVersion = 1
+
+/** A frame is `u32 length, u8 type, u32 id, payload, trailer`; all numbers little-endian. */
+export const headerBytes = 9
+export const trailerBytes = 8
+export const payloadLimitBytes = 64 << 10
+export const frameLimitBytes = headerBytes + payloadLimitBytes + trailerBytes
+
+/** Zeros before HELLO and AWAKE: more than any frame can hold, enough to complete any. */
+export const fillerBytes = frameLimitBytes
+
+/** No byte of a nonce is zero; the last eight are the trailer of every frame. */
+export const nonceBytes = 16
+
+/** The body of an EXEC over all its frames. */
+export const requestLimitBytes = 16 << 20
+
+/** What may be on its way unanswered: input of a command to the guest, and each of its output streams to the host. */
+export const windowBytes = 256 << 10
+
+/** Each starts with a length that no frame can have. */
+const magic = (word: string) => Buffer.from(`\xff\xfftt-rexec ${word}`, 'latin1')
+export const helloMagic = magic('hello')
+export const agreeMagic = magic('agree')
+export const awakeMagic = magic('awake')
+
+/** From the host. */
+export const ask = { exec: 0x01, stdin: 0x02, eof: 0x03, credit: 0x04, signal: 0x05, kill: 0x06, ping: 0x07, halt: 0x08, bye: 0x09 } as const
+
+/** From the guest. */
+export const answer = { facts: 0x81, stdout: 0x82, stderr: 0x83, exit: 0x84, error: 0x85, taken: 0x86, pong: 0x87, halted: 0x88 } as const
+
+export const execFlag = { more: 1, noStdin: 2 } as const
+export const execField = { arg: 0x61, shell: 0x73, env: 0x65, cwd: 0x64 } as const

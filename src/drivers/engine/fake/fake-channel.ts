@@ -1,0 +1,130 @@
+import { constants } from 'node:os'
+import type { Call } from '../../../model/call.ts'
+import { asTtError, fail, TtError } from '../../../model/errors.ts'
+import type { Command, Exit } from '../../../model/session.ts'
+import type { Channel, ExecOptions } from '../../channel/channel.ts'
+import { runOf } from './guest.ts'
+import { directories, exitOf, inputOf, type Process, sayer } from './process.ts'
+import { isDeadly } from './programs.ts'
+import type { Room } from './room.ts'
+import { programOf } from './shell.ts'
+
+const textLimitBytes = 1 << 20
+
+/** Commands in a fake guest: interpreted here, by a shell that can do next to nothing. Costs nothing until it is used. */
+export function fakeChannel(id: string, room: Room): Channel {
+  const closing = new AbortController()
+  let why: TtError | undefined
+  let isHeard = false
+
+  const close = (message: string) => {
+    why ??= new TtError({ code: 'unavailable', message })
+    closing.abort(why)
+  }
+  const checkGuest = () => {
+    if (room.disposed) close('the engine was stopped')
+    else if (!room.guest(id)) close(`the guest ${id} is gone`)
+  }
+  const ready = async (call?: Call): Promise<void> => {
+    for (;;) {
+      checkGuest()
+      if (why) throw why
+      if (call?.signal?.aborted) throw asTtError(call.signal.reason)
+      const now = room.world.now()
+      const run = runOf(room.guest(id), now)
+      if (run && run.ready <= now) return
+      await room.changes.next(id, { ms: run && run.ready - now, signals: [closing.signal, call?.signal] })
+    }
+  }
+
+  /** Aborts when the command must end: with its call, its channel, or the run of its guest. */
+  const fateOf = (call?: Call) => {
+    const lost = new AbortController()
+    const run = runOf(room.guest(id), room.world.now())
+    const stop = room.changes.hear(id, () => {
+      if (runOf(room.guest(id), room.world.now())?.from !== run?.from) lost.abort(new TtError({ code: 'unavailable', message: 'the guest stopped: whether the command had an effect is not known' }))
+    })
+    const outer = [closing.signal, ...(call?.signal ? [call.signal] : [])]
+    return { signal: AbortSignal.any([...outer, lost.signal]), end: () => (stop(), lost.abort()) }
+  }
+
+  return {
+    features: { tty: false, stdin: true, signals: true, files: false },
+    ready,
+    ping: ready,
+    async exec(command, options, call) {
+      const [name, ...args] = argvOf(command, options)
+      await ready(call)
+      const guest = room.guest(id)!
+      const fate = fateOf(call)
+      const input = inputOf(options.stdin)
+      const signals = signalsOf(options.signals)
+      const run = async (): Promise<Exit> => {
+        await room.beforeExec(id, guest, fate.signal)
+        const program = programOf(name) ?? fail('not_found', `there is no program ${name.slice(0, 200)} in the guest`)
+        const env = new Map([...Object.entries({ HOME: '/root', PATH: '/bin', PWD: '/', ...options.env, ...(options.cwd === undefined ? {} : { PWD: options.cwd }) })])
+        const process: Process = { world: room.world, hostname: guest.hostname, env, input, signal: fate.signal, say: sayer(room.world, fate.signal, options.output) }
+        return exitOf(await program(args, process))
+      }
+      try {
+        return await Promise.race([run(), signals.deadly, aborted(fate.signal)])
+      } catch (fault) {
+        throw fate.signal.aborted ? asTtError(fate.signal.reason) : fault
+      } finally {
+        fate.end()
+        input.close()
+        signals.close()
+      }
+    },
+    halt: async (call) => {
+      await ready(call)
+      await room.halt(id)
+    },
+    get closed() {
+      checkGuest()
+      if (!why && !isHeard) {
+        isHeard = true
+        closing.signal.addEventListener('abort', room.changes.hear(id, checkGuest))
+      }
+      return closing.signal
+    },
+    async [Symbol.asyncDispose]() {
+      close('the channel was closed')
+    },
+  }
+}
+
+function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...string[]] {
+  const [name, ...args] = command.argv ?? ['sh', '-c', command.shell]
+  const texts = [name ?? '', ...args, ...Object.entries(env).flat(), cwd ?? '']
+  if (name === undefined || name === '') fail('invalid', 'a command has to name a program')
+  if (texts.some((text) => text.includes('\0'))) fail('invalid', 'a command cannot contain a zero byte')
+  if (Object.keys(env).some((key) => key === '' || key.includes('='))) fail('invalid', 'a variable cannot have "=" in its name')
+  if (texts.reduce((sum, text) => sum + text.length, 0) > textLimitBytes) fail('too_large', `a fake guest takes commands of at most ${textLimitBytes} characters`)
+  if (cwd !== undefined && !directories.includes(cwd)) fail('failed', `there is no directory ${cwd} in the guest`)
+  return [name, ...args]
+}
+
+/** The first of the given signals that ends a process; rejects if one is none. */
+function signalsOf(signals?: AsyncIterable<string>) {
+  const iterator = signals?.[Symbol.asyncIterator]()
+  const first = async (): Promise<Exit> => {
+    for (let next = await iterator?.next(); next && !next.done; next = await iterator?.next()) {
+      if (!Object.hasOwn(constants.signals, next.value)) fail('invalid', `${next.value.slice(0, 40)} is no signal`)
+      if (isDeadly(next.value)) return { signal: next.value }
+    }
+    return new Promise<never>(() => undefined)
+  }
+  return {
+    deadly: first(),
+    close() {
+      iterator?.return?.().then(undefined, () => undefined)
+    },
+  }
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })

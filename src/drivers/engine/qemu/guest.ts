@@ -1,0 +1,129 @@
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { hasErrno, isMissing } from '../../../base/files.ts'
+import { ended, isAlive } from '../../../base/processes.ts'
+import type { World } from '../../../base/world.ts'
+import type { Call } from '../../../model/call.ts'
+import { fail, TtError } from '../../../model/errors.ts'
+import { files } from './argv.ts'
+import { consoleHub } from './console.ts'
+import { type Qmp, qmp, type QmpEvent } from './qmp.ts'
+import type { Found, Record } from './record.ts'
+import { connectUnix } from './socket.ts'
+
+/** A guest that runs, as this server holds it: its control line, its serial line, its ports. All of it can be let go and taken up again. */
+export interface Guest {
+  readonly process: Found
+  readonly paused: boolean
+  /** Resolves when QEMU first answered; rejects with `failed` if the guest ended before. */
+  readonly ready: Promise<void>
+  /** Why it ended, where QEMU or the system said so. */
+  readonly exit: string | undefined
+  /** `unavailable` while there is no control line. */
+  execute(command: string, args?: object, call?: Call): Promise<unknown>
+  console(): Promise<Duplex>
+  dial(portName: string): Promise<Duplex>
+  /** Closes every connection to it; it goes on. */
+  letGo(): void
+}
+
+export interface GuestOptions {
+  world: World
+  /** Something about it changed: paused, resumed or ended. */
+  onChange: () => void
+  /** Given where this server is the parent: tells the end at once and how it came. */
+  childEnded?: Promise<string>
+}
+
+/** Takes up a guest. `follow` is to be run beside the caller and ends with the guest or with `letGo`. */
+export function guest(record: Record, found: Found, options: GuestOptions): Guest & { follow(): Promise<void> } {
+  const { world, onChange, childEnded } = options
+  const letGo = new AbortController()
+  const { signal } = letGo
+  const ready = Promise.withResolvers<void>()
+  ready.promise.catch(() => undefined)
+  const facts = record.facts()
+  const dialled = new Map<string, Promise<Socket>>()
+  const hub = consoleHub(() => connectUnix(record.path(files.serial)).catch(asNotReady(record.id)))
+  let line: Qmp | undefined
+  let isNew = childEnded !== undefined
+  let paused = false
+  let exit: string | undefined
+
+  const onEvent = ({ event, data }: QmpEvent) => {
+    if (event === 'STOP' || event === 'RESUME') {
+      paused = event === 'STOP'
+      onChange()
+    }
+    if (event === 'SHUTDOWN' && data['guest'] === true) exit = `the guest ended (${String(data['reason'])})`
+  }
+  const openLine = async (): Promise<Qmp> => {
+    const opened = await qmp(await connectUnix(record.path(files.qmp)), { world, onEvent, call: { signal } })
+    if (!isNew) paused = ((await opened.execute('query-status')) as { running?: boolean }).running === false
+    isNew = false
+    return opened
+  }
+  /** Waits a little for the process to be gone: QEMU closes its line a moment before. */
+  const endsWithin = (waitMs: number) => Promise.race([ended(found, waitMs, { world, signal }).catch(() => undefined), ...(childEnded ? [childEnded] : [])])
+
+  return {
+    process: found,
+    ready: ready.promise,
+    get paused() {
+      return paused
+    },
+    get exit() {
+      return exit
+    },
+    execute: (command, args, call) => line?.execute(command, args, call) ?? Promise.reject(new TtError({ code: 'unavailable', message: 'QEMU does not answer on its control line' })),
+    console: () => hub.open(),
+    async dial(portName) {
+      const about = { subject: `vm/${record.id}` }
+      const at = facts?.ports.indexOf(portName) ?? -1
+      if (at < 0) fail('not_found', `the VM has no port ${portName}`, about)
+      if (dialled.has(portName)) fail('conflict', `the port ${portName} is in use`, about)
+      const opening = connectUnix(record.path(files.port(at)))
+      dialled.set(portName, opening)
+      try {
+        const stream = await opening
+        stream.on('error', () => undefined) // For who does not listen: it is followed by `close`.
+        stream.once('close', () => dialled.delete(portName))
+        return stream
+      } catch (fault) {
+        dialled.delete(portName)
+        return asNotReady(record.id)(fault)
+      }
+    },
+    async follow() {
+      // At first QEMU has not made its socket; later only a QEMU that hangs does not answer, and is asked less and less often.
+      for (let waitMs = 1; isAlive(found) && !signal.aborted; waitMs = Math.min(waitMs * 1.2, 1000)) {
+        try {
+          line = await openLine()
+          ready.resolve()
+          waitMs = 1
+          if (signal.aborted) line.close()
+          await line.closed
+        } catch {
+          // Tried again as long as it lives.
+        }
+        line = undefined
+        if (!signal.aborted) await endsWithin(waitMs)
+      }
+      if (signal.aborted) return
+      exit ??= await childEnded
+      ready.reject(new TtError({ code: 'failed', message: exit ?? 'it ended' }))
+      onChange()
+    },
+    letGo() {
+      letGo.abort(new Error('the server lets go of the guest'))
+      line?.close()
+      hub.close()
+      for (const opening of dialled.values()) opening.then((stream) => stream.destroy(), () => undefined)
+    },
+  }
+}
+
+const asNotReady = (id: string) => (fault: unknown): never => {
+  if (isMissing(fault) || hasErrno(fault, 'ECONNREFUSED')) fail('not_ready', 'the VM does not run', { subject: `vm/${id}`, cause: fault })
+  throw fault
+}

@@ -1,0 +1,108 @@
+import { cgroups as groupsOf } from '../../../base/cgroups.ts'
+import { fail } from '../../../model/errors.ts'
+import { parseVmId } from '../../../model/names.ts'
+import type { Engine, EngineFactory, EngineFeatures } from '../engine.ts'
+import { checked } from './check.ts'
+import { ending as endingOf } from './ending.ts'
+import type { Guest } from './guest.ts'
+import { holder } from './holder.ts'
+import { lastWords } from './launch.ts'
+import { leaks } from './leaks.ts'
+import { host, type Trials } from './machine.ts'
+import { record, recordedIds } from './record.ts'
+import { readLog } from './serial-log.ts'
+import { settingsOf } from './settings.ts'
+import { starting } from './starting.ts'
+import { putKernel, trialId, trialPlan, untilItPrints } from './trial.ts'
+
+/** Virtual machines by QEMU: a microvm for a kernel, a q35 for a disk; KVM if a guest really runs with it, emulation if not. See docs/engines/qemu.md. */
+export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
+  const { world, log } = home
+  const settings = settingsOf(options)
+  const isRoot = process.getuid?.() === 0
+  const cgroups = isRoot ? groupsOf(home) : undefined
+  const guests = await holder(home, settings.serialKeepBytes)
+  const ending = endingOf({ home, guests, cgroups })
+  const boot = starting({ home, guests, ending })
+  const features: EngineFeatures = { accel: 'tcg', ...fixedFeatures }
+
+  const trials: Trials = {
+    async boot(launch, limitMs) {
+      const at = record(home, trialId)
+      await ending.destroy(trialId)
+      try {
+        await boot(trialPlan(isRoot), { launch, cgroups: undefined, prepare: () => putKernel(at, settings.demoOs) })
+        await untilItPrints(at, { world, limitMs, failure: () => (guests.get(trialId) ? undefined : lastWords(at) || (guests.exitOf(trialId) ?? 'the test guest ended by itself')) })
+      } finally {
+        await ending.destroy(trialId)
+      }
+    },
+    async cgroups() {
+      if (!cgroups) return 'the server is not root'
+      const tried = await cgroups.usable()
+      return tried.usable ? undefined : tried.why
+    },
+  }
+  const machine = async () => {
+    const known = await host(settings, trials, log)
+    if (known.usable) features.accel = known.launch.accel
+    return known
+  }
+  const exists = (id: string) => parseVmId(id) !== undefined && record(home, id).exists()
+  const running = (id: string): Guest => {
+    if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
+    return guests.get(id) ?? fail('not_ready', 'the VM does not run', { subject: `vm/${id}` })
+  }
+
+  return {
+    features,
+    async probe() {
+      const known = await machine()
+      return known.usable ? { usable: true, version: known.version } : known
+    },
+    async start(plan, call) {
+      call?.signal?.throwIfAborted()
+      const about = { subject: `vm/${plan.id}` }
+      const sound = checked(plan)
+      if (isRoot && plan.uid === undefined) fail('invalid', 'a server that is root starts no VM as root: the plan names no user for it', about)
+      if (!isRoot && plan.uid !== undefined) fail('invalid', 'a server that is not root cannot start a VM as another user', about)
+      const known = await machine()
+      if (!known.usable) return fail('unavailable', `QEMU is not usable here: ${known.why}`, about)
+      await boot(sound, { launch: known.launch, cgroups: known.limits ? cgroups : undefined }, call)
+    },
+    stop: ending.stop,
+    destroy: ending.destroy,
+    async inspect(id) {
+      if (!exists(id)) return { state: 'absent' }
+      const guest = guests.get(id)
+      if (!guest) return { state: 'stopped', exit: guests.exitOf(id) ?? (lastWords(record(home, id)) || undefined) }
+      if (guest.paused) return { state: 'paused' }
+      const { pid, sinceMs } = record(home, id).process() ?? guest.process
+      return { state: 'running', since: new Date(sinceMs).toISOString(), pid }
+    },
+    list: async () => recordedIds(home.dir),
+    watch: guests.watch,
+    dial: async (id, portName) => running(id).dial(portName),
+    console: async (id) => running(id).console(),
+    async logs(id, { limitBytes = settings.serialKeepBytes } = {}) {
+      if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
+      return readLog(record(home, id).serialLog, limitBytes) ?? new Uint8Array()
+    },
+    pause: async (id) => void (await running(id).execute('stop')),
+    resume: async (id) => void (await running(id).execute('cont')),
+    leaks: async (owned) => leaks(home, cgroups, owned),
+    [Symbol.asyncDispose]: () => guests[Symbol.asyncDispose](),
+  }
+}
+
+const fixedFeatures = {
+  boots: ['kernel', 'disk'],
+  nics: ['tap', 'user', 'none'],
+  dial: true,
+  console: true,
+  logs: true,
+  channel: false,
+  pause: true,
+  save: false,
+  replaceDisk: false,
+} as const

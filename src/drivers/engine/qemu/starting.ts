@@ -1,0 +1,54 @@
+import type { Cgroups } from '../../../base/cgroups.ts'
+import { randomHex } from '../../../base/world.ts'
+import type { Call } from '../../../model/call.ts'
+import { fail, TtError } from '../../../model/errors.ts'
+import type { DriverHome } from '../engine.ts'
+import type { CheckedPlan } from './check.ts'
+import type { Ending } from './ending.ts'
+import type { Guest } from './guest.ts'
+import type { Holder } from './holder.ts'
+import { lastWords, launch, type Launch } from './launch.ts'
+import { type Record, record } from './record.ts'
+import { within } from './wait.ts'
+
+/** From the start of the process to a processor that runs; some 30 ms on a machine with nothing else to do. */
+const startLimitMs = 20_000
+
+export type Boot = (plan: CheckedPlan, by: { launch: Launch; cgroups: Cgroups | undefined; prepare?: () => void }, call?: Call) => Promise<void>
+
+/** Starts guests: what is running already is left as it is, what fails leaves nothing. */
+export function starting({ home, guests, ending }: { home: DriverHome; guests: Holder; ending: Ending }): Boot {
+  const { world, log } = home
+  return async (plan, by, call) => {
+    const { id } = plan.plan
+    const at = record(home, id)
+    const isNew = !at.exists()
+    const running = isNew ? undefined : guests.get(id)
+    if (running) return running.ready
+    let started: Guest | undefined
+    try {
+      const cookie = randomHex(world, 8)
+      const { found, ended } = launch(plan, { ...by, ...home, record: at, cookie })
+      if (!found) return fail('failed', `QEMU could not be started: ${await ended}`, { subject: `vm/${id}` })
+      started = guests.add(id, found, ended)
+      await within(started.ready, { world, limitMs: startLimitMs, what: 'the start of QEMU', call })
+      guests.tell(id)
+    } catch (fault) {
+      const other = guests.get(id)
+      if (other && other !== started) return other.ready // What an earlier server had begun to start came up meanwhile.
+      const why = reason(fault, at)
+      await ending
+        .undo(at, { record: isNew, process: started?.process })
+        .catch((trouble: unknown) => log.warn('not all that a failed start had made could be removed', { vm: id, fault: String(trouble) }))
+      throw why
+    }
+  }
+}
+
+/** QEMU's last words, where it is QEMU that failed. */
+function reason(fault: unknown, at: Record): unknown {
+  if (!(fault instanceof TtError) || fault.code !== 'failed') return fault
+  const words = lastWords(at)
+  const remedy = words.includes('Permission denied') ? "the VM's own user has to be able to read the image: see that all may pass the directories above it (mode o+x)" : undefined
+  return new TtError({ code: 'failed', message: `QEMU did not start: ${words === '' ? fault.message : words}`, subject: `vm/${at.id}`, remedy }, fault)
+}

@@ -1,0 +1,150 @@
+import { type Cidr, cidrOf, contains, holds, ipv4Of, overlap, sizeOf } from '../../base/ipv4.ts'
+import { fail } from '../../model/errors.ts'
+import { shown } from '../../model/names.ts'
+import type { Link } from './network.ts'
+
+/** What `NetworkDriver.change` is asked. */
+export interface Change {
+  put: readonly Link[]
+  remove: readonly string[]
+}
+
+/** The links a driver holds, by everything that may belong to one only. It knows no machine. */
+export interface Book {
+  get(id: string): Link | undefined
+  links(): Link[]
+  readonly size: number
+  /** How many links are on the slice. */
+  on(slice: string): number
+  /** Whether the link is held, and just so. */
+  has(link: Link): boolean
+  /** Refuses with `invalid` what no driver can do and with `conflict` what another link has; changes nothing. */
+  check(change: Change): void
+  /** Takes a checked change over; gives the one that takes it back. */
+  apply(change: Change): Change
+}
+
+/** A book for links in `subnet`. */
+export function linkBook(subnet: string, links: readonly Link[] = []): Book {
+  const range = cidrOf(subnet) ?? fail('invalid', `the subnet ${shown(subnet)} is no range of addresses`, { remedy: 'write it like 10.77.0.0/16' })
+  const byId = new Map<string, Link>()
+  const owners = { address: new Map<string, string>(), MAC: new Map<string, string>(), 'public port': new Map<string, string>() }
+  const slices = new Map<string, number>()
+
+  const drop = (id: string) => {
+    const link = byId.get(id)
+    if (!link) return
+    byId.delete(id)
+    for (const [what, value] of claims(link)) if (owners[what].get(value) === id) owners[what].delete(value)
+    const left = (slices.get(link.slice) ?? 0) - 1
+    if (left > 0) slices.set(link.slice, left)
+    else slices.delete(link.slice)
+  }
+  const add = (given: Link) => {
+    const link = { ...given, ports: { ...given.ports } } // The caller may go on to change its own.
+    drop(link.id)
+    byId.set(link.id, link)
+    for (const [what, value] of claims(link)) owners[what].set(value, link.id)
+    slices.set(link.slice, (slices.get(link.slice) ?? 0) + 1)
+  }
+  links.forEach(add)
+
+  /** A slice is known as it is or new as a whole, next to those that still have a link after the change. */
+  const checkSlices = ({ put, remove }: Change) => {
+    const fresh = new Map(put.filter(({ slice }) => !slices.has(slice)).map(({ slice, id }) => [slice, id]))
+    if (fresh.size === 0) return
+    const left = new Map(slices)
+    for (const id of [...remove, ...put.map(({ id }) => id)]) {
+      const { slice } = byId.get(id) ?? {}
+      if (slice !== undefined) left.set(slice, (left.get(slice) ?? 0) - 1)
+    }
+    const known = new Map([...left].filter(([, count]) => count > 0).map(([text]) => [text, cidrOf(text) as Cidr]))
+    for (const [slice, id] of fresh) {
+      const wanted = cidrOf(slice) as Cidr
+      const other = [...known].find(([, taken]) => overlap(taken, wanted))
+      if (other) fail('conflict', `the slice ${slice} overlaps the slice ${other[0]}`, { subject: `vm/${id}` })
+      known.set(slice, wanted)
+    }
+  }
+
+  return {
+    get: (id) => byId.get(id),
+    links: () => [...byId.values()],
+    get size() {
+      return byId.size
+    },
+    on: (slice) => slices.get(slice) ?? 0,
+    has: (link) => {
+      const held = byId.get(link.id)
+      return held !== undefined && sameLink(held, link)
+    },
+    check(change) {
+      const { put, remove } = change
+      const leaving = new Set(remove)
+      const fresh = new Set<string>()
+      const taken = new Map<string, string>()
+      for (const link of put) {
+        checkLink(link, range)
+        if (fresh.has(link.id) || leaving.has(link.id)) fail('invalid', 'the link is in the change twice', { subject: `vm/${link.id}` })
+        fresh.add(link.id)
+      }
+      for (const link of put)
+        for (const [what, value] of claims(link)) {
+          const holder = owners[what].get(value)
+          const stays = holder !== undefined && !fresh.has(holder) && !leaving.has(holder)
+          const other = stays ? holder : taken.get(`${what} ${value}`)
+          if (other !== undefined) fail('conflict', `the ${what} ${value} belongs to vm/${other}`, { subject: `vm/${link.id}` })
+          taken.set(`${what} ${value}`, link.id)
+        }
+      checkSlices(change)
+    },
+    apply({ put, remove }) {
+      const ids = [...put.map(({ id }) => id), ...remove]
+      const before = ids.flatMap((id) => byId.get(id) ?? [])
+      const were = new Set(before.map(({ id }) => id))
+      remove.forEach(drop)
+      put.forEach(add)
+      return { put: before, remove: put.flatMap(({ id }) => (were.has(id) ? [] : [id])) }
+    },
+  }
+}
+
+/** What may belong to one link only. */
+function* claims({ ip, mac, ports }: Link) {
+  yield ['address', ip] as const
+  yield ['MAC', mac] as const
+  for (const port of Object.values(ports)) yield ['public port', String(port)] as const
+}
+
+/** Ids go into names on the machine and into lines of commands. */
+const linkId = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+/** Lower case, and not a group's: its first byte is even. */
+const unicastMac = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/
+
+function checkLink(link: Link, subnet: Cidr): void {
+  const refuse = (why: string): never => fail('invalid', why, { subject: `vm/${link.id}` })
+  if (!linkId.test(link.id)) fail('invalid', `${shown(link.id)} is no id of a link`)
+  const slice = cidrOf(link.slice) ?? refuse(`the slice ${shown(link.slice)} is no range of addresses`)
+  if (slice.prefixLength < 22 || slice.prefixLength > 30) refuse(`the slice ${link.slice} is not between a /22 and a /30`)
+  if (!contains(subnet, slice)) refuse(`the slice ${link.slice} is not in the subnet`)
+  const address = ipv4Of(link.ip) ?? refuse(`${shown(link.ip)} is no IPv4 address`)
+  if (!holds(slice, address)) refuse(`the address ${link.ip} is not in the slice ${link.slice}`)
+  if (address - slice.network <= 1 || address === slice.network + sizeOf(slice) - 1) refuse(`the address ${link.ip} is none for a guest of ${link.slice}`)
+  if (!unicastMac.test(link.mac)) refuse(`${shown(link.mac)} is no MAC of a card, in lower case`)
+  for (const [inner, outer] of Object.entries(link.ports))
+    if (!isPort(Number(inner)) || !isPort(outer)) refuse(`${shown(`${inner}: ${outer}`)} is no pair of ports from 1 to 65535`)
+  if (link.owner !== undefined && !(Number.isInteger(link.owner) && link.owner >= 0 && link.owner < 2 ** 32 - 1)) refuse(`${link.owner} is no user`)
+}
+
+const isPort = (port: number) => Number.isInteger(port) && port >= 1 && port <= 65_535
+
+const sameLink = (one: Link, other: Link): boolean =>
+  one.id === other.id &&
+  one.slice === other.slice &&
+  one.ip === other.ip &&
+  one.mac === other.mac &&
+  one.denyOutgoing === other.denyOutgoing &&
+  one.owner === other.owner &&
+  portsText(one.ports) === portsText(other.ports)
+
+const portsText = (ports: Record<number, number>) => JSON.stringify(Object.entries(ports)) // Keys that are numbers come in their order.

@@ -1,0 +1,65 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import type { DriverHome } from '../../engine/engine.ts'
+import { bridgeCommands, iproute, removeCommands, tapCommands } from './iproute.ts'
+import { doomedGroup, tableOf } from './names.ts'
+import { nft } from './nft.ts'
+import { elementStatements } from './ruleset.ts'
+import { type Steps } from './shape.ts'
+
+/** Changes the machine. Each thing it does is an effect, and may fail half way: what then holds is to be read from the machine. */
+export interface Hands extends AsyncDisposable {
+  /** Takes the steps; `before` are statements for the same transaction as the elements. */
+  take(steps: Steps, before?: readonly string[]): Promise<void>
+  transact(statements: readonly string[]): Promise<void>
+  remove(interfaces: readonly string[]): Promise<void>
+}
+
+export function hands({ mark, world, effects }: DriverHome): Hands {
+  const ip = iproute(world)
+  const filter = nft(world)
+  const ipv6 = existsSync('/proc/sys/net/ipv6')
+
+  const transact = async (statements: readonly string[]) => {
+    if (statements.length === 0) return
+    await effects.act({ kind: 'nft', verb: 'change', subject: tableOf(mark) }, () => filter.transact(statements))
+  }
+  const remove = async (names: readonly string[]) => {
+    if (names.length === 0) return
+    await effects.act({ kind: 'tap', verb: 'remove', subject: subjectOf(names) }, () => ip.send(removeCommands(names, doomedGroup(mark))))
+  }
+  /** Lets answers to 127.0.0.1 in; the rules keep guests from misusing it. */
+  const openToLocalhost = (bridge: string) => {
+    const file = `/proc/sys/net/ipv4/conf/${bridge}/route_localnet`
+    if (readFileSync(file, 'utf8').trim() === '1') return
+    effects.act({ kind: 'sysctl', verb: 'change', subject: file }, () => writeFileSync(file, '1'))
+  }
+
+  return {
+    transact,
+    remove,
+    async take(steps, before = []) {
+      const { bridges, taps } = steps
+      await remove(steps.replace)
+      if (bridges.length > 0) {
+        const names = bridges.map(({ name }) => name)
+        await effects.act({ kind: 'bridge', verb: 'make', subject: subjectOf(names) }, () => ip.send(bridges.flatMap((one) => bridgeCommands(one, ipv6))))
+        names.forEach(openToLocalhost)
+      }
+      const names = taps.map(({ name }) => name)
+      if (taps.length > 0)
+        await effects.act({ kind: 'tap', verb: 'make', subject: subjectOf(names) }, () => ip.send(taps.flatMap((one) => tapCommands(one, ipv6))))
+      await transact([...before, ...elementStatements(mark, steps)])
+      // Last, so that no guest says a word before the rules about it hold.
+      if (taps.length > 0)
+        await effects.act({ kind: 'tap', verb: 'change', subject: subjectOf(names) }, () => ip.send(names.map((name) => `link set dev ${name} up`)))
+      await remove(steps.remove)
+    },
+    async [Symbol.asyncDispose]() {
+      await ip[Symbol.asyncDispose]()
+      await filter[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** For the journal: the names themselves while they are few, for all of them follow from the mark. */
+const subjectOf = (names: readonly string[]) => (names.length <= 4 ? names.join(' ') : `${names.slice(0, 3).join(' ')} and ${names.length - 3} more`)

@@ -1,0 +1,41 @@
+import { coprocess } from '../../../base/coprocess.ts'
+import { run } from '../../../base/run.ts'
+import type { World } from '../../../base/world.ts'
+
+/** Changes the packet filter. All statements of a call take effect together or none does. */
+export interface Nft extends AsyncDisposable {
+  transact(statements: readonly string[]): Promise<void>
+}
+
+/** Beyond this, a process of its own is faster than the long-lived one, which reads its input byte by byte (30 against 190 ms for 10,000 elements). */
+const lineLimitBytes = 32 << 10
+
+/** One long-lived `nft -i`, in which a line is a transaction; and a process of its own for what is long. */
+export function nft(world: World): Nft {
+  const interactive = coprocess({
+    argv: ['nft', '-i'],
+    // It keeps a history and would write it into the home of whoever it runs as.
+    env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/nonexistent' },
+    world,
+    complaint: (marker) => new RegExp(`^Error: .*\\n${marker}\\n *\\^+\\n`, 'm'),
+    explain: explainNft,
+  })
+  return {
+    async transact(statements) {
+      const size = statements.reduce((sum, statement) => sum + statement.length, 0)
+      if (size < lineLimitBytes) return interactive.send(statements.length === 0 ? [] : [statements.join(' ; ')])
+      const { code, signal, stderr } = await run(['nft', '-f', '-'], { input: `${statements.join('\n')}\n` })
+      if (code !== 0) throw new Error(stderr === '' ? `nft ended with ${code ?? signal}` : explainNft(stderr))
+    },
+    [Symbol.asyncDispose]: () => interactive[Symbol.asyncDispose](),
+  }
+}
+
+/** The first complaint of `nft` in one line: what is wrong, and the words it points at. */
+export function explainNft(words: string): string {
+  const [, why, line = '', indent = '', marks = ''] = /^(?:\S+: )?Error: (.*)\n(.*)\n(\s*)([\^~]+)/m.exec(words) ?? []
+  if (why === undefined) return `nft: ${words.trim().slice(0, 500)}`
+  const at = line.slice(indent.length, indent.length + marks.length).slice(0, 100)
+  const statement = line.slice(0, indent.length).split(' ; ').at(-1)?.slice(0, 100) ?? ''
+  return `nft: ${why} at "${at}"${statement === '' ? '' : ` in "${statement}…"`}`
+}

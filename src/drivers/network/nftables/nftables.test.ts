@@ -1,0 +1,228 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { type Effects, plainEffects } from '../../../base/effects.ts'
+import { silentLog } from '../../../base/log.ts'
+import { realWorld } from '../../../base/world.ts'
+import { type Ground, ground, linkOn, subnet } from '../ground.ts'
+import { inNamespace, networkContract } from '../network.contract.ts'
+import { tapOf } from './names.ts'
+import { nft } from './nft.ts'
+import { nftables } from './nftables.ts'
+
+const sh = (command: string, ...args: string[]) => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+const links = () => sh('ip', '-br', 'link')
+const rules = () => sh('nft', 'list', 'ruleset')
+const indexOf = (name: string) => (JSON.parse(sh('ip', '-j', 'link', 'show', 'dev', name)) as { ifindex: number }[])[0]?.ifindex
+const forwardFile = '/proc/sys/net/ipv4/ip_forward'
+const traces = (mark: string) => [...links().split('\n'), ...sh('nft', 'list', 'tables').split('\n')].filter((line) => line.includes(mark))
+
+/** A case on a ground of its own. */
+const it = (what: string, run: (on: Ground) => Promise<void>) =>
+  test(`network nftables: ${what}`, { timeout: 60_000 }, async () => {
+    const on = ground(nftables)
+    try {
+      await run(on)
+      await (await on.driver()).clear()
+      assert.deepEqual(traces(on.mark), [])
+    } finally {
+      await on.clear()
+    }
+  })
+
+const [a, b, c] = [linkOn(0, 0, { owner: 4242 }), linkOn(0, 1), linkOn(1, 0, { denyOutgoing: true })]
+
+await inNamespace(import.meta.url, async () => {
+  sh('ip', 'link', 'set', 'dev', 'lo', 'up')
+  await networkContract({ name: 'nftables', factory: nftables, traces })
+
+  test('nft: of a transaction with one wrong statement nothing holds, be it short or long', async () => {
+    await using filter = nft(realWorld)
+    await filter.transact(['add table ip words', 'add set ip words s { type ipv4_addr; }'])
+    const element = (at: number) => `add element ip words s { 10.0.${at >> 8}.${at & 255} }`
+    for (const count of [3, 2000]) {
+      const statements = Array.from({ length: count }, (_, at) => (at === count >> 1 ? 'add element ip words nothing { 10.0.0.1 }' : element(at)))
+      await assert.rejects(filter.transact(statements), /^Error: nft: No such file or directory.* at "nothing" in "add element ip words …"/)
+      await assert.rejects(filter.transact([element(0), 'add elephant ip words', element(1)]), /nft: syntax error.* at "elephant"/)
+      assert.ok(!rules().includes('elements'))
+      await filter.transact(statements.filter((statement) => !statement.includes('nothing')))
+      assert.equal(rules().match(/10\.0\.\d+\.\d+/g)?.length, count - 1)
+      await filter.transact(['flush set ip words s'])
+    }
+    await filter.transact(['delete table ip words'])
+    await filter.transact([])
+  })
+
+  test('nft: no history is written into a home', async () => {
+    const history = join(homedir(), '.nft.history')
+    const before = existsSync(history) ? statSync(history).mtimeMs : undefined
+    const filter = nft(realWorld)
+    await filter.transact(['add table ip words', 'delete table ip words'])
+    await filter[Symbol.asyncDispose]()
+    assert.equal(existsSync(history) ? statSync(history).mtimeMs : undefined, before)
+  })
+
+  it('the number of rules does not grow with that of links, and a tap belongs to its user', async (on) => {
+    const driver = await on.driver()
+    await driver.change({ put: [a], remove: [] })
+    const count = () => sh('nft', '-j', 'list', 'ruleset').match(/"rule":/g)?.length
+    const few = count()
+    await driver.change({ put: Array.from({ length: 40 }, (_, at) => linkOn(at % 4, 10 + at)), remove: [] })
+    assert.equal(count(), few)
+    assert.match(sh('ip', '-d', 'link', 'show', 'dev', tapOf(on.mark, a.ip)), /tun type tap .*persist on user 4242/)
+  })
+
+  it('rules that somebody flushed, a tap that somebody removed and what somebody put in our way: all is set right', async (on) => {
+    const driver = await on.driver()
+    await driver.reconcile([a, b, c])
+    const kept = indexOf(tapOf(on.mark, a.ip))
+    sh('nft', 'flush', 'ruleset')
+    await driver.change({ put: [linkOn(0, 5)], remove: [] })
+    assert.deepEqual(await driver.leaks?.([a, b, c, linkOn(0, 5)]), [])
+    assert.equal((await driver.inspect()).length, 4)
+
+    sh('ip', 'link', 'delete', 'dev', tapOf(on.mark, b.ip))
+    await driver.change({ put: [b], remove: [] })
+    assert.ok(indexOf(tapOf(on.mark, b.ip)))
+
+    const port = linkOn(0, 6).ports[22]!
+    sh('nft', 'add', 'element', 'ip', `tt_${on.mark}`, 'public', `{ ${port} : 10.77.0.99 . 1 }`)
+    await driver.change({ put: [linkOn(0, 6)], remove: [] })
+    assert.match(rules(), new RegExp(`${port} : 10.77.0.8 . 22`))
+
+    sh('nft', 'add', 'chain', 'ip', `tt_${on.mark}`, 'intruder')
+    await driver.reconcile([a, b, c])
+    assert.ok(!rules().includes('intruder'))
+    assert.equal(indexOf(tapOf(on.mark, a.ip)), kept, 'the tap of a running guest was made anew')
+    await driver[Symbol.asyncDispose]()
+
+    sh('nft', 'flush', 'ruleset')
+    await (await on.driver()).reconcile([a, b, c])
+    assert.equal(indexOf(tapOf(on.mark, a.ip)), kept, 'after a flush, the tap of a running guest was made anew')
+    assert.equal((await driver.inspect()).length, 3)
+  })
+
+  it('each kind of leak is found when one is planted, and removed by reconcile', async (on) => {
+    const driver = await on.driver()
+    await driver.reconcile([a])
+    const table = `tt_${on.mark}`
+    const planted: [string, string[], RegExp][] = [
+      ['tap', ['ip', 'tuntap', 'add', 'dev', tapOf(on.mark, '10.77.9.9'), 'mode', 'tap'], /no VM has the address 10\.77\.9\.9/],
+      ['bridge', ['ip', 'link', 'add', 'name', `tt${on.mark}bzzz`, 'type', 'bridge'], /no VM is behind/],
+      ['tap', ['ip', 'link', 'add', 'name', `tt${on.mark}x`, 'type', 'veth'], /neither a tap nor a bridge/],
+      ['nft', ['nft', 'add', 'element', 'ip', table, 'deny_out', '{ 10.77.0.77 }'], /no VM explains the element 10\.77\.0\.77/],
+      ['nft', ['nft', 'add', 'element', 'ip', table, 'public', '{ 33 : 10.77.0.77 . 5 }'], /no VM explains the element 33 : 10\.77\.0\.77 \. 5/],
+      ['nft', ['nft', 'add', 'element', 'bridge', table, 'cards', '{ "x" . 52:54:00:00:00:01 . 10.0.0.1 }'], /no VM explains/],
+      ['nft', ['nft', 'add', 'table', 'inet', table], /no table of ours/],
+      ['nft', ['nft', 'add', 'set', 'ip', table, 'more', '{ type mark; }'], /not ours/],
+    ]
+    for (const [kind, [command = '', ...args], why] of planted) {
+      assert.deepEqual(await driver.leaks?.([a]), [])
+      sh(command, ...args)
+      const found = await driver.leaks?.([a])
+      assert.deepEqual(found?.map((leak) => leak.kind), [kind], args.join(' '))
+      assert.match(found?.[0]?.why ?? '', why)
+      assert.match(found?.[0]?.subject ?? '', /\w/)
+      await driver.reconcile([a])
+    }
+    assert.deepEqual(await driver.leaks?.([a]), [])
+    const [, ...others] = (await driver.leaks?.([])) ?? []
+    assert.deepEqual([...new Set(others.map(({ kind }) => kind))].sort(), ['bridge', 'nft'])
+  })
+
+  it('a change that the machine refuses is told, and taken back', async (on) => {
+    let failures = 0
+    const calm = plainEffects()
+    const effects: Effects = {
+      get count() {
+        return calm.count
+      },
+      act(effect, run) {
+        if (effect.kind === 'nft' && failures > 0 && failures-- > 0) throw new Error('nft: No buffer space available')
+        return calm.act(effect, run)
+      },
+    }
+    const driver = await on.driver(effects)
+    await driver.reconcile([a])
+    const before = links()
+    failures = 2
+    await assert.rejects(driver.change({ put: [b, c], remove: [a.id] }), { code: 'failed', message: /network of this machine: nft: No buffer space/ })
+    assert.equal(links().replaceAll(/ +/g, ' '), before.replaceAll(/ +/g, ' '))
+    assert.deepEqual(await driver.leaks?.([a]), [])
+    failures = 1
+    await driver.change({ put: [b, c], remove: [a.id] })
+    assert.deepEqual((await driver.inspect()).sort(), [b.id, c.id].sort())
+    failures = 3
+    await assert.rejects(driver.change({ put: [a], remove: [b.id] }), { code: 'failed' })
+    await driver.change({ put: [c], remove: [] })
+    assert.deepEqual(await driver.leaks?.([b, c]), [])
+  })
+
+  it('forwarding is turned on with the first link, and given back by the last of our kind', async (on) => {
+    writeFileSync(forwardFile, '0')
+    const forwarding = () => readFileSync(forwardFile, 'utf8').trim()
+    const driver = await on.driver()
+    await driver.probe()
+    assert.equal(forwarding(), '0')
+    await driver.change({ put: [a], remove: [] })
+    assert.equal(forwarding(), '1')
+    await driver.clear()
+    assert.equal(forwarding(), '0')
+
+    await driver.change({ put: [a], remove: [] })
+    const other = ground(nftables, { subnet: '10.78.0.0/16' })
+    const neighbour = await other.driver()
+    const theirs = { ...c, slice: '10.78.4.0/22', ip: '10.78.4.2' }
+    await neighbour.change({ put: [theirs], remove: [] })
+    await driver.clear()
+    assert.equal(forwarding(), '1')
+    assert.deepEqual(await neighbour.leaks?.([theirs]), [])
+    assert.deepEqual(await neighbour.inspect(), [theirs.id])
+    await neighbour.clear()
+    await other.clear()
+    assert.equal(forwarding(), '1', 'it was on before the last one came')
+    assert.deepEqual(on.files(), [])
+  })
+
+  it('the probe tells what is in the way', async (on) => {
+    const why = async (options = {}) => {
+      const other = ground(nftables, options)
+      const probe = await (await other.driver()).probe()
+      await other.clear()
+      return probe.usable ? '' : probe.why
+    }
+    sh('ip', 'link', 'add', 'name', 'office', 'type', 'bridge')
+    sh('ip', 'address', 'add', '10.77.128.1/20', 'dev', 'office')
+    sh('ip', 'link', 'set', 'dev', 'office', 'up')
+    assert.match(await why(), new RegExp(`the subnet ${subnet} overlaps the route 10.77.128.0/20 dev office and 2 more of this machine: choose another with --subnet`))
+    assert.equal(await why({ subnet: '10.78.0.0/16' }), '')
+    sh('ip', 'link', 'delete', 'dev', 'office')
+    const driver = await on.driver()
+    await driver.change({ put: [a], remove: [] })
+    assert.deepEqual((await driver.probe()).usable, true, 'our own bridges are no clash')
+    assert.match(await why(), /overlaps the route 10\.77\.0\.0\/22 dev tt/)
+  })
+
+  it('the probe warns of a machine that forwards nothing, and refuses one that may change nothing', async (on) => {
+    sh('nft', 'add', 'table', 'ip', 'strict')
+    sh('nft', 'add', 'chain', 'ip', 'strict', 'all', '{ type filter hook forward priority 0; policy drop; }')
+    const warned: unknown[] = []
+    const log = { ...silentLog, warn: (message: string, fields?: object) => void warned.push(message, fields) }
+    const driver = await nftables({ dir: on.dir, mark: on.mark, world: realWorld, effects: plainEffects(), log }, { subnet, bind: '0.0.0.0' })
+    assert.ok((await driver.probe()).usable)
+    assert.match(JSON.stringify(warned), /another chain drops.*ip strict all/)
+    sh('nft', 'delete', 'table', 'ip', 'strict')
+    warned.length = 0
+    await driver.probe()
+    assert.deepEqual(warned, [])
+    await driver[Symbol.asyncDispose]()
+
+    const probe = `const { probeMachine } = await import(${JSON.stringify(import.meta.resolve('./probe.ts'))})
+      console.log(JSON.stringify(await probeMachine({ mark: 'aaaaa' }, { subnet: '10.77.0.0/16' })))`
+    const answer = sh('setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin', process.execPath, '--input-type=module', '-e', probe)
+    assert.match(answer, /"usable":false,"why":"the right to change the network is missing: run as root/)
+  })
+})

@@ -1,0 +1,127 @@
+import { existsSync } from 'node:fs'
+import * as v from 'valibot'
+import { gate } from '../../../base/queue.ts'
+import { runOk } from '../../../base/run.ts'
+import type { Call } from '../../../model/call.ts'
+import { driverOptions } from '../../../model/driver-options.ts'
+import { TtError, fail } from '../../../model/errors.ts'
+import type { Nic } from '../../../model/plan.ts'
+import { type Book, type Change, linkBook } from '../book.ts'
+import { networkEntries } from '../options.ts'
+import type { Link, NetworkFactory } from '../network.ts'
+import { giveForwardingBack, turnForwardingOn } from './forwarding.ts'
+import { hands } from './hands.ts'
+import { findLeaks } from './leaks.ts'
+import { linksIn, parseTables, readMachine } from './machine.ts'
+import { bridgeOf, gatewayOf, tapOf } from './names.ts'
+import { probeMachine } from './probe.ts'
+import { baseRuleset, noRuleset } from './ruleset.ts'
+import { shapeOf, stepsBetween } from './shape.ts'
+
+/**
+ * Taps on bridges, and two nft tables whose rules are constant. What is on the machine is read once, after that each change is worked out from
+ * what the last one left, and whenever the machine objects it is read again and made to agree as a whole.
+ */
+export const nftables: NetworkFactory = async (home, given) => {
+  const { subnet } = driverOptions('network nftables', v.strictObject(networkEntries), given)
+  const { mark } = home
+  const turns = gate(1)
+  const machine = hands(home)
+  let book: Book | undefined
+  /** Whether the machine holds what the book says and nothing else, as far as we know. */
+  let exact = false
+
+  /** Makes the machine hold exactly the links of the book. */
+  const converge = async (to: Book): Promise<void> => {
+    exact = false
+    const is = await readMachine(mark)
+    if (is.alien) is.elements.clear()
+    turnForwardingOn(home)
+    const steps = stepsBetween(is, shapeOf(mark, to.links()))
+    steps.remove.push(...is.strangers)
+    const anew = is.alien ? noRuleset(mark) : []
+    await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset({ mark, subnet })])
+    exact = true
+  }
+
+  /** The way from the links that were to those that are to be, for a book that already holds the latter. */
+  const stepsOf = (now: Book, were: readonly Link[], put: readonly Link[]) => {
+    const from = shapeOf(mark, were)
+    const to = shapeOf(mark, put)
+    const slices = new Set([...were, ...put].map(({ slice }) => slice))
+    for (const slice of slices) {
+      const bridge = bridgeOf(mark, slice)
+      const key = `within "${bridge}" . "${bridge}"`
+      const others = now.on(slice) - put.filter((link) => link.slice === slice).length
+      if (others > 0) for (const { bridges, elements } of [from, to]) [bridges.delete(bridge), elements.delete(key)]
+    }
+    return stepsBetween(from, to)
+  }
+
+  const change = async (wish: Change): Promise<Nic[]> => {
+    book ??= linkBook(subnet, linksIn(mark, await readMachine(mark)))
+    const held = book
+    held.check(wish)
+    const put = wish.put.filter((link) => !held.has(link))
+    // A link that is asked for again must really be there: a tap may have gone with nobody telling us.
+    exact &&= wish.put.every((link) => !held.has(link) || isInterface(tapOf(mark, link.ip)))
+    const back = held.apply({ put, remove: wish.remove })
+    try {
+      if (exact) await machine.take(stepsOf(held, back.put, put)).catch(() => converge(held))
+      else await converge(held)
+    } catch (fault) {
+      held.apply(back)
+      await converge(held).catch((other: unknown) => home.log.error('a failed change of the network could not be taken back', { why: String(other) }))
+      throw fault
+    }
+    return wish.put.map((link) => nicOf(mark, link))
+  }
+
+  const inTurn = <T>(work: () => Promise<T>, call?: Call): Promise<T> => turns.pass(() => work().catch(asFailed), call?.signal)
+
+  return {
+    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true },
+    probe: () => inTurn(() => probeMachine(home, { subnet })),
+    change: (wish, call) => inTurn(() => change(wish), call),
+    reconcile: (all, call) =>
+      inTurn(async () => {
+        const wanted = linkBook(subnet)
+        wanted.check({ put: all, remove: [] })
+        wanted.apply({ put: all, remove: [] })
+        book = undefined
+        await converge(wanted)
+        book = wanted
+        return all.map((link) => nicOf(mark, link))
+      }, call),
+    inspect: (call) => inTurn(async () => linksIn(mark, await readMachine(mark)).map(({ id }) => id), call),
+    clear: (call) =>
+      inTurn(async () => {
+        book = undefined
+        exact = false
+        const is = await readMachine(mark)
+        await machine.remove([...is.taps.keys(), ...is.bridges.keys(), ...is.strangers])
+        await machine.transact([...withoutTables(is.strangeTables), ...noRuleset(mark)])
+        giveForwardingBack(home, await othersOfOurKind())
+      }, call),
+    leaks: (owned) => inTurn(() => findLeaks(mark, owned)),
+    [Symbol.asyncDispose]: () => turns.pass(async () => machine[Symbol.asyncDispose]()),
+  }
+}
+
+/** What `nft`, `ip` or the kernel said, as an error that may cross the contract. */
+function asFailed(fault: unknown): never {
+  if (fault instanceof TtError) throw fault
+  fail('failed', `the network of this machine: ${fault instanceof Error ? fault.message : String(fault)}`, { cause: fault })
+}
+
+/** Seen in /proc, which shows the network namespace this process is in; /sys shows that of whoever mounted it. */
+const isInterface = (name: string) => existsSync(`/proc/sys/net/ipv4/conf/${name}`)
+
+const withoutTables = (tables: readonly string[]) => tables.map((table) => `delete table ${table}`)
+
+const othersOfOurKind = async () => parseTables(await runOk(['nft', '-j', 'list', 'tables'])).some((table) => /^ip tt_[a-z0-9]{5}$/.test(table))
+
+function nicOf(mark: string, { id, mac, ip, slice, ports }: Link): Nic {
+  const { ip: gateway, prefixLength } = gatewayOf(slice)
+  return { id, mac, ip, prefixLength, gateway, ports: { ...ports }, kind: 'tap', tap: tapOf(mark, ip) }
+}
