@@ -23,7 +23,7 @@ static struct rlimit files; /* as we were given them */
 static _Alignas(16) char stack[32 << 10];
 
 static int child(void *argument);
-static void become(struct shared *shared);
+static int become(struct shared *shared);
 static const char *path_of(char **env);
 
 void launch_open(void) {
@@ -72,21 +72,20 @@ static int child(void *argument) {
     _exit(127);
   }
   shared->step = LAUNCH_EXEC;
-  become(shared);
+  shared->fault = become(shared);
   _exit(127);
 }
 
-/* As execvp, but with the PATH of the command, and without giving text files to a shell. */
-static void become(struct shared *shared) {
+/* As execvp, but with the PATH of the command, and without giving text files to a shell. Comes back with an errno. */
+static int become(struct shared *shared) {
   const struct launch *launch = shared->launch;
   const char *name = launch->argv[0];
   if (!shared->path) {
     execve(name, launch->argv, launch->env);
-    shared->fault = errno;
-    return;
+    return errno;
   }
-  shared->fault = ENOENT;
-  if (name[0] == 0) return;
+  int fault = ENOENT;
+  if (name[0] == 0) return fault;
   for (const char *dir = shared->path; dir;) {
     const char *end = strchrnul(dir, ':');
     size_t length = (size_t)(end - dir);
@@ -94,11 +93,11 @@ static void become(struct shared *shared) {
     if (length > 0) shared->candidate[length++] = '/';
     strcpy(shared->candidate + length, name);
     execve(shared->candidate, launch->argv, launch->env);
-    /* A program that may not be run is worth more to know of than one that is not there. */
-    if (errno != ENOENT && errno != ENOTDIR) shared->fault = errno;
-    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return;
+    if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return errno;
+    if (errno == EACCES) fault = EACCES; /* A program that may not be run is worth more to know of than one that is not there. */
     dir = *end ? end + 1 : NULL;
   }
+  return fault;
 }
 
 static const char *path_of(char **env) {

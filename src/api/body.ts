@@ -32,7 +32,11 @@ function checkType({ headers }: IncomingMessage): void {
 
 /** The body without ending the request when the reader stops: the answer still has to go out, and the rest is let run dry. */
 async function* chunksOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
-  for await (const piece of request.iterator({ destroyOnReturn: false })) yield piece as Uint8Array
+  try {
+    for await (const piece of request.iterator({ destroyOnReturn: false })) yield piece as Uint8Array
+  } catch (fault) {
+    fail('cancelled', 'the client went away before its request was whole', { cause: fault })
+  }
 }
 
 function textOf(bytes: Uint8Array): string {

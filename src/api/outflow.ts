@@ -21,7 +21,7 @@ export function outflow(response: ServerResponse): Outflow {
   let scheduled = false
   const flush = () => {
     scheduled = false
-    if (response.destroyed) return
+    if (response.destroyed || response.writableEnded) return
     const text = waiting
     waiting = ''
     if (text !== '') response.write(text)

@@ -181,7 +181,7 @@ function filled(asked: EnvAsked, subject: string): EnvSpec {
   const groups = value.groups.map((group): FullGroup => {
     const name = group.image ?? fail('invalid', 'a group without an image', { subject })
     const { digest, cpu, memMb, diskMb, ports } = images[name] ?? fail('not_found', `no host has the image ${name}`, { subject })
-    const full = { image: name, digest, engine: 'sample', first, count: group.count, cpu: group.cpu ?? cpu, memMb: group.memMb ?? memMb, diskMb: group.diskMb ?? diskMb, ports: [...ports, ...(group.ports ?? [])] }
+    const full = { image: name, digest, engine: 'sample', first, count: group.count, cpu: group.cpu ?? cpu, memMb: group.memMb ?? memMb, diskMb: group.diskMb ?? diskMb, ports: [...new Set([...ports, ...(group.ports ?? [])])] }
     if (full.cpu > total.cpu) fail('invalid', `cpu is ${full.cpu}, allowed is 1 to ${total.cpu}`, { subject })
     if (full.memMb * full.count > total.memMb) fail('exhausted', 'not enough memory', { subject })
     first += full.count

@@ -1,4 +1,5 @@
 import type { Command, Flag, Operand } from './arguments.ts'
+import type { Schema } from './settings.ts'
 
 /** Help and reference of a program whose commands are data: nothing here is written twice. */
 
@@ -37,15 +38,30 @@ export function listed(title: string, lines: readonly (readonly [string, string]
 
 /** The reference of one command, as Markdown. */
 export function commandManual(program: string, command: Command): string {
-  const rows = command.flags.filter(({ hidden }) => !hidden).map((flag) => `| ${cell(spellings(flag, true))} | ${cell(flag.about + defaultText(flag))} |`)
   return [
     `## ${program} ${command.words}`.trimEnd(),
     `${command.summary}.`,
     `\`\`\`\n${usageLine(program, command)}\n\`\`\``,
-    ...(rows.length > 0 ? [['| flag | |', '|---|---|', ...rows].join('\n')] : []),
-    ...(command.details ?? []).map((paragraph) => paragraph),
+    ...(command.flags.some(({ hidden }) => !hidden) ? [flagTable(command.flags)] : []),
+    ...(command.details ?? []),
     ...(command.examples.length > 0 ? [`\`\`\`sh\n${command.examples.map(({ line, about }) => `${line}  # ${about}`).join('\n')}\n\`\`\``] : []),
   ].join('\n\n')
+}
+
+/** Flags as a table in Markdown, every spelling of them. */
+export function flagTable(flags: readonly Flag[]): string {
+  const rows = flags.filter(({ hidden }) => !hidden).map((flag) => `| \`${spellings(flag, true).trim()}\` | ${(flag.about + defaultText(flag)).replaceAll('|', '\\|')} |`)
+  return ['| flag | |', '|---|---|', ...rows].join('\n')
+}
+
+/** Settings as a table in Markdown: every place each can be given in. */
+export function settingTable(schema: Schema): string {
+  const rows = Object.entries(schema).map(([key, { about, env, flag, file, default: value, form }]) => {
+    const places = [env === undefined ? '' : `\`${env}\``, flag === undefined ? '' : `\`--${flag.long}\``, file === false ? '' : `\`${key}\``]
+    const text = value === undefined ? '' : form.toText(value)
+    return `| ${[about, ...places, text === '' ? '' : `\`${text}\``].join(' | ')} |`
+  })
+  return ['| | environment | flag | key in the file | default |', '|---|---|---|---|---|', ...rows].join('\n')
 }
 
 /** Text in lines of at most `width`, broken at blanks. */
@@ -97,5 +113,3 @@ function hanging(lead: string, text: string): string[] {
   const [first = '', ...more] = wrapped(text, Math.max(24, 80 - lead.length))
   return [lead + first, ...more.map((line) => ' '.repeat(lead.length) + line)]
 }
-
-const cell = (text: string) => text.trim().replaceAll('|', '\\|').replace(/^((?:-\w, )?--[^ ]+.*)$/, (flag) => flag)

@@ -1,6 +1,7 @@
 import { type Given, parseArguments, parseCommand, type Wrong } from '../base/arguments.ts'
 import { nearest } from '../base/nearest.ts'
 import { asTtError, errorCodes, problemOf } from '../model/errors.ts'
+import type { Cloud } from '../model/cloud.ts'
 import type { ClientSettings } from './client-settings.ts'
 import { type Entry, entries, globalFlags, program, serverWords } from './commands.ts'
 import { type Invocation, invocation } from './invocation.ts'
@@ -84,6 +85,11 @@ function begin(terminal: Terminal, given: readonly [Given, ...Given[]]): Invocat
   const server = given.flatMap((one) => one.all('server')).find((value) => value !== '')
   const flags: Given = { has: (flag) => flag === 'server' && server !== undefined, one: () => server, all: () => (server === undefined ? [] : [server]), operands: [] }
   let settings: Promise<ClientSettings> | undefined
+  let cloud: Promise<Cloud> | undefined
+  const connect = async () => {
+    const { server: at, token } = await read()
+    return (await terminal.connect(at, token ?? '')).cloud
+  }
   const read = () => (settings ??= import('./client-settings.ts').then(({ clientSettings }) => clientSettings(terminal, flags)))
   return invocation({
     given: given[0],
@@ -91,10 +97,7 @@ function begin(terminal: Terminal, given: readonly [Given, ...Given[]]): Invocat
     quiet: has('quiet'),
     terminal,
     settings: read,
-    async cloud() {
-      const { server: at, token } = await read()
-      return (await terminal.connect(at, token ?? '')).cloud
-    },
+    cloud: () => (cloud ??= connect()),
   })
 }
 

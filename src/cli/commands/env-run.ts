@@ -39,9 +39,9 @@ export const run: Action = {
     const cloud = await invocation.cloud()
     const session = await cloud.open({ type: 'exec', vms, command, ...(env ? { env } : {}), ...(cwd === undefined ? {} : { cwd }), ...(stdin ? { stdin } : {}), ...(timeoutMs === undefined ? {} : { timeoutMs }) }, call)
     const printer = await printerOf(invocation, { one: isOneAtMost(vms), count: () => oneOrMore(cloud, vms, call) })
-    const feeding = stdin ? feed(session, invocation.terminal.input()) : undefined
+    const feeding = stdin ? feed(session, invocation.terminal.input(), invocation.report) : undefined
     const { status } = await heard(session, printer, invocation)
-    await feeding?.stop()
+    feeding?.stop()
     invocation.raise(status)
   },
 }
@@ -81,20 +81,17 @@ function timeoutOf(given: Given): number | undefined {
   return seconds > 0 && seconds <= 2_147_483 ? Math.ceil(seconds * 1000) : fail('invalid', `--time-out is ${shown(text)}, allowed is a number of seconds from 0.001 to 2147483`)
 }
 
-/** Passes standard input on until it or the session ends. Where nobody reads any more, what is left is nobody's. */
-function feed(session: Session, input: AsyncIterable<Uint8Array>): { stop(): Promise<void> } {
-  const pieces = input[Symbol.asyncIterator]()
+/** Passes standard input on until it or the session ends: where nobody reads any more, what is left is nobody's. */
+function feed(session: Session, input: AsyncIterable<Uint8Array>, report: Invocation['report']): { stop(): void } {
   const writer = session.input.getWriter()
   let stopped = false
   const pump = async () => {
-    for (let step = await pieces.next(); !step.done && !stopped; step = await pieces.next()) await writer.write({ type: 'stdin', data: step.value })
-    if (!stopped) await writer.write({ type: 'eof' })
+    for await (const data of input) {
+      if (stopped) return
+      await writer.write({ type: 'stdin', data }).catch(() => (stopped = true))
+    }
+    if (!stopped) await writer.write({ type: 'eof' }).catch(() => undefined)
   }
-  const pumping = pump().catch(() => undefined)
-  return {
-    async stop() {
-      stopped = true
-      await Promise.race([Promise.allSettled([pieces.return?.(), pumping]), Promise.resolve()])
-    },
-  }
+  pump().catch(report)
+  return { stop: () => (stopped = true) }
 }

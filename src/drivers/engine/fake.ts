@@ -45,6 +45,9 @@ export const fake: EngineFactory = async (home, options) => {
   let disposed = false
 
   const behaviourOf = (guest?: Pick<Guest, 'options'>) => ({ ...defaults, ...guest?.options })
+  const pass = async (ms: number, signal?: AbortSignal) => {
+    if (ms > 0) await world.sleep(ms, signal)
+  }
   const keep = async (id: string, guest: Guest | undefined) => {
     await (guest ? guests.put(id, guest) : guests.delete(id))
     alarms.get(id)?.()
@@ -65,7 +68,7 @@ export const fake: EngineFactory = async (home, options) => {
     guest: (id) => guests.get(id),
     async beforeExec(id, guest, signal) {
       const { execMs, failExec } = behaviourOf(guest)
-      if (execMs !== undefined) await world.sleep(delayMs(execMs, 'execMs', id), signal)
+      await pass(delayMs(execMs, 'execMs', id), signal)
       if (fails(failExec, 'failExec', id)) fail('failed', 'the fake guest was told not to run this command')
     },
     halt: (id) => end(id, 'halted when it was asked to'),
@@ -87,7 +90,7 @@ export const fake: EngineFactory = async (home, options) => {
       const planned = guestOf(plan)
       if (runOf(guests.get(plan.id), world.now())) return
       const { startMs, bootMs, exitAfterMs, failStart } = behaviourOf(planned)
-      if (startMs !== undefined) await world.sleep(delayMs(startMs, 'startMs', plan.id), call?.signal)
+      await pass(delayMs(startMs, 'startMs', plan.id), call?.signal)
       if (fails(failStart, 'failStart', plan.id)) fail('failed', `the fake guest ${plan.id} was told not to start`)
       const from = world.now()
       const until = exitAfterMs === undefined ? {} : { until: from + delayMs(exitAfterMs, 'exitAfterMs', plan.id) }
@@ -98,7 +101,7 @@ export const fake: EngineFactory = async (home, options) => {
       const guest = guests.get(id)
       if (!guest || !runOf(guest, world.now())) return
       const wanted = delayMs(behaviourOf(guest).stopMs, 'stopMs', id)
-      if (wanted > 0) await world.sleep(Math.min(wanted, graceMs), call?.signal)
+      await pass(Math.min(wanted, graceMs), call?.signal)
       await end(id, wanted <= graceMs ? 'halted when it was asked to' : `did not halt within ${graceMs} ms and was ended`)
     },
     async destroy(id) {

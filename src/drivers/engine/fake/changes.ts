@@ -28,11 +28,11 @@ export function changes(world: World): Changes {
   return {
     hear,
     tell(id) {
-      for (const listener of [...(listeners.get(id) ?? [])]) listener()
+      for (const listener of listeners.get(id) ?? []) listener()
       for (const watcher of watchers) watcher(id)
     },
     tellAll() {
-      for (const ofId of [...listeners.values()]) for (const listener of [...ofId]) listener()
+      for (const ofId of listeners.values()) for (const listener of ofId) listener()
     },
     async next(id, { ms, signals }) {
       const { promise, resolve } = Promise.withResolvers<void>()

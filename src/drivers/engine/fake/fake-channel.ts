@@ -62,9 +62,9 @@ export function fakeChannel(id: string, room: Room): Channel {
       const run = async (): Promise<Exit> => {
         await room.beforeExec(id, guest, fate.signal)
         const program = programOf(name) ?? fail('not_found', `there is no program ${name.slice(0, 200)} in the guest`)
-        const env = new Map([...Object.entries({ HOME: '/root', PATH: '/bin', PWD: '/', ...options.env, ...(options.cwd === undefined ? {} : { PWD: options.cwd }) })])
-        const process: Process = { world: room.world, hostname: guest.hostname, env, input, signal: fate.signal, say: sayer(room.world, fate.signal, options.output) }
-        return exitOf(await program(args, process))
+        const env = new Map(Object.entries({ HOME: '/root', PATH: '/bin', ...options.env, PWD: options.cwd ?? '/' }))
+        const self: Process = { world: room.world, hostname: guest.hostname, env, input, signal: fate.signal, say: sayer(room.world, fate.signal, options.output) }
+        return exitOf(await program(args, self))
       }
       try {
         return await Promise.race([run(), signals.deadly, aborted(fate.signal)])
@@ -105,7 +105,7 @@ function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...s
   return [name, ...args]
 }
 
-/** The first of the given signals that ends a process; rejects if one is none. */
+/** The first of the given signals that ends a self; rejects if one is none. */
 function signalsOf(signals?: AsyncIterable<string>) {
   const iterator = signals?.[Symbol.asyncIterator]()
   const first = async (): Promise<Exit> => {

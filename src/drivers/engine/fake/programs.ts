@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 import { directories, type Outcome, ownPid, type Process } from './process.ts'
 
-export type Program = (args: string[], process: Process) => Promise<Outcome>
+export type Program = (args: string[], self: Process) => Promise<Outcome>
 
 /** Everything that can be run in a fake guest, but its shell. */
 export const programs: Record<string, Program> = {
@@ -14,49 +14,49 @@ export const programs: Record<string, Program> = {
     await say('stdout', `${(plain ? args.slice(1) : args).join(' ')}${plain ? '' : '\n'}`)
     return ok
   },
-  cat: async (args, process) => {
+  cat: async (args, self) => {
     const file = args.find((arg) => arg !== '-')
-    if (file !== undefined) return complain(process, `cat: ${file}: No such file or directory`)
-    return copy(process, Infinity)
+    if (file !== undefined) return complain(self, `cat: ${file}: No such file or directory`)
+    return copy(self, Infinity)
   },
-  head: async (args, process) => {
+  head: async (args, self) => {
     const [flag, count, file] = args
     const limit = Number(count)
-    if (flag !== '-c' || !Number.isSafeInteger(limit) || limit < 0) return complain(process, 'head: only «head -c N» and «head -c N /dev/zero» are known to a fake guest')
-    if (file === '/dev/zero') return zeros(process, limit)
-    return file === undefined ? copy(process, limit) : complain(process, `head: ${file}: No such file or directory`)
+    if (flag !== '-c' || !Number.isSafeInteger(limit) || limit < 0) return complain(self, 'head: only «head -c N» and «head -c N /dev/zero» are known to a fake guest')
+    if (file === '/dev/zero') return zeros(self, limit)
+    return file === undefined ? copy(self, limit) : complain(self, `head: ${file}: No such file or directory`)
   },
-  sleep: async ([seconds = ''], process) => {
-    if (!/^[0-9]*\.?[0-9]+$/.test(seconds)) return complain(process, `sleep: invalid number '${seconds}'`)
-    const end = process.world.ticks() + Number(seconds) * 1000
+  sleep: async ([seconds = ''], self) => {
+    if (!/^[0-9]*\.?[0-9]+$/.test(seconds)) return complain(self, `sleep: invalid number '${seconds}'`)
+    const end = self.world.ticks() + Number(seconds) * 1000
     // In steps: a timer cannot wait for more than 24 days.
-    for (let left = end - process.world.ticks(); left > 0; left = end - process.world.ticks()) await process.world.sleep(Math.min(left, dayMs), process.signal)
+    for (let left = end - self.world.ticks(); left > 0; left = end - self.world.ticks()) await self.world.sleep(Math.min(left, dayMs), self.signal)
     return ok
   },
-  kill: async (args, process) => {
+  kill: async (args, self) => {
     const signal = signalOf(args.length > 1 ? (args[0] ?? '') : '-TERM')
-    if (signal === undefined) return complain(process, `kill: ${args[0]}: unknown signal`)
-    if (args.at(-1) !== String(ownPid)) return complain(process, `kill: ${args.at(-1) ?? ''}: No such process`)
+    if (signal === undefined) return complain(self, `kill: ${args[0]}: unknown signal`)
+    if (args.at(-1) !== String(ownPid)) return complain(self, `kill: ${args.at(-1) ?? ''}: No such self`)
     return isDeadly(signal) ? { signal } : ok
   },
   pwd: async (_, { say, env }) => (await say('stdout', `${env.get('PWD')}\n`), ok),
-  cd: async ([to = '/root'], process) => {
-    if (!directories.includes(to)) return complain(process, `cd: ${to}: No such file or directory`)
-    process.env.set('PWD', to)
+  cd: async ([to = '/root'], self) => {
+    if (!directories.includes(to)) return complain(self, `cd: ${to}: No such file or directory`)
+    self.env.set('PWD', to)
     return ok
   },
   hostname: async (_, { say, hostname }) => (await say('stdout', `${hostname}\n`), ok),
-  uname: async ([flag = '-s'], process) => {
-    const facts: Record<string, string> = { s: 'fake-guest', n: process.hostname, r: '1', v: 'nothing runs here', m: 'none' }
-    const asked = flag === '-a' ? Object.keys(facts) : [...flag.slice(1)]
-    if (!flag.startsWith('-') || asked.some((letter) => !(letter in facts))) return complain(process, `uname: ${flag} is not known to a fake guest`)
-    await process.say('stdout', `${asked.map((letter) => facts[letter]).join(' ')}\n`)
+  uname: async ([flag = '-s'], self) => {
+    const facts: Record<string, string> = { s: 'fake-guest', n: self.hostname, r: '1', v: 'nothing runs here', m: 'none' }
+    const asked = flag === '-a' ? Object.keys(facts) : flag.slice(1).split('')
+    if (!flag.startsWith('-') || asked.some((letter) => !(letter in facts))) return complain(self, `uname: ${flag} is not known to a fake guest`)
+    await self.say('stdout', `${asked.map((letter) => facts[letter]).join(' ')}\n`)
     return ok
   },
-  date: async ([format], process) => {
-    const now = process.world.now()
-    if (format !== undefined && format !== '+%s') return complain(process, `date: ${format} is not known to a fake guest`)
-    await process.say('stdout', format === undefined ? `${new Date(now).toUTCString()}\n` : `${Math.floor(now / 1000)}\n`)
+  date: async ([format], self) => {
+    const now = self.world.now()
+    if (format !== undefined && format !== '+%s') return complain(self, `date: ${format} is not known to a fake guest`)
+    await self.say('stdout', format === undefined ? `${new Date(now).toUTCString()}\n` : `${Math.floor(now / 1000)}\n`)
     return ok
   },
   env: async (_, { say, env }) => {
@@ -69,7 +69,7 @@ const ok: Outcome = { code: 0 }
 const dayMs = 86_400_000
 const pieceBytes = 32 << 10
 
-/** Whether this signal ends a process that does nothing about it. */
+/** Whether this signal ends a self that does nothing about it. */
 export const isDeadly = (signal: string): boolean => !['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'].includes(signal)
 
 /** The full name of a signal written `-TERM`, `-15` or `-SIGTERM`. */

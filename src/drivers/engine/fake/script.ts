@@ -46,7 +46,10 @@ export function commandsOf(script: string): ScriptCommand[] {
     else if (redirect !== undefined) {
       endWord()
       command.redirects.push(redirectOf(redirect))
-    } else (word ??= []).push(...piecesOf(found.groups))
+    } else {
+      word ??= []
+      for (const one of piecesOf(found.groups)) word.push(one)
+    }
   }
   endCommand('')
   for (const { words } of commands) checkFirst(words[0])
@@ -76,7 +79,7 @@ function doubleQuoted(text: string): Word {
     inDouble.lastIndex = at
     const found = inDouble.exec(text)
     if (!found?.groups) throw unknownAt(text, at)
-    word.push(...piecesOf(found.groups).map((one) => ({ ...one, quoted: true })))
+    for (const one of piecesOf(found.groups)) word.push({ ...one, quoted: true })
   }
   return word
 }

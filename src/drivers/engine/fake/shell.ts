@@ -3,20 +3,20 @@ import { complain, type Program, programs } from './programs.ts'
 import { commandsOf, type ScriptCommand, type Stream, SyntaxFault, type Word } from './script.ts'
 
 /** Runs a script; what is not understood ends it with 2 before anything of it ran. */
-export async function runScript(script: string, process: Process): Promise<Outcome> {
+export async function runScript(script: string, self: Process): Promise<Outcome> {
   let commands: ScriptCommand[]
   try {
     commands = commandsOf(script)
   } catch (fault) {
     if (!(fault instanceof SyntaxFault)) throw fault
-    await process.say('stderr', `sh: syntax error: ${fault.message}\n`)
+    await self.say('stderr', `sh: syntax error: ${fault.message}\n`)
     return { code: 2 }
   }
   let last = 0
   for (const command of commands) {
     if ((command.after === 'success' && last !== 0) || (command.after === 'failure' && last === 0)) continue
-    const argv = command.words.flatMap((word) => fieldsOf(word, (name) => valueOf(name, process, last)))
-    const outcome = await runProgram(argv, process, command.redirects)
+    const argv = command.words.flatMap((word) => fieldsOf(word, (name) => valueOf(name, self, last)))
+    const outcome = await runProgram(argv, self, command.redirects)
     if ('signal' in outcome) return outcome
     if (outcome.ends) return { code: outcome.code }
     last = outcome.code
@@ -30,22 +30,22 @@ export function programOf(name: string): Program | undefined {
   return Object.hasOwn(programs, name) ? programs[name] : undefined
 }
 
-const sh: Program = async ([flag, script], process) => {
-  if (flag !== '-c' || script === undefined) return complain(process, 'sh: only «sh -c TEXT» is known to a fake guest')
-  return runScript(script, process)
+const sh: Program = async ([flag, script], self) => {
+  if (flag !== '-c' || script === undefined) return complain(self, 'sh: only «sh -c TEXT» is known to a fake guest')
+  return runScript(script, self)
 }
 
-async function runProgram(argv: string[], process: Process, redirects: ScriptCommand['redirects']): Promise<Outcome> {
+async function runProgram(argv: string[], self: Process, redirects: ScriptCommand['redirects']): Promise<Outcome> {
   const [name, ...args] = argv
   if (name === undefined) return { code: 0 }
   const target: Record<Stream, Stream | 'nowhere'> = { stdout: 'stdout', stderr: 'stderr' }
   for (const { from, to } of redirects) target[from] = to === 'nowhere' ? to : target[to]
   const say: Process['say'] = async (stream, what) => {
     const to = target[stream]
-    if (to !== 'nowhere') await process.say(to, what)
+    if (to !== 'nowhere') await self.say(to, what)
   }
   const program = programOf(name)
-  if (program) return program(args, { ...process, say })
+  if (program) return program(args, { ...self, say })
   await say('stderr', `sh: ${name.slice(0, 200)}: not found\n`)
   return { code: 127 }
 }

@@ -78,7 +78,7 @@ const broken: Record<string, [Partial<Plan>, RegExp]> = {
   'an address with words': [{ nics: [{ ...tap, ip: '10.77.0.2 init=/x' }] }, /IPv4/],
   'a bind address of IPv6': [{ nics: [{ ...user, bind: '::1' }] }, /IPv4/],
   'a public port out of range': [{ nics: [{ ...user, ports: { 80: 70_000 } }] }, /70000/],
-  'more disks than places': [{ disks: Array.from({ length: 30 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /22 disks/],
+  'more disks than places': [{ disks: Array.from({ length: 30 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /21 disks/],
   'root as its user': [{ uid: 0 }, /0 is no user/],
   'an unknown option': [{ options: { cpumodel: 'max' } }, /"cpumodel" is not one/],
   'an unknown part of the machine': [{ options: { machine: { usb: true } } }, /machine.usb/],

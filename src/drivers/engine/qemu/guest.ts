@@ -1,4 +1,6 @@
+import { existsSync, watch } from 'node:fs'
 import type { Socket } from 'node:net'
+import { basename, dirname } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { hasErrno, isMissing } from '../../../base/files.ts'
 import { ended, isAlive } from '../../../base/processes.ts'
@@ -35,6 +37,9 @@ export interface GuestOptions {
   childEnded?: Promise<string>
 }
 
+/** Then it is asked again and again instead of watched for. */
+const firstAnswerMs = 1000
+
 /** Takes up a guest. `follow` is to be run beside the caller and ends with the guest or with `letGo`. */
 export function guest(record: Record, found: Found, options: GuestOptions): Guest & { follow(): Promise<void> } {
   const { world, onChange, childEnded } = options
@@ -65,6 +70,17 @@ export function guest(record: Record, found: Found, options: GuestOptions): Gues
   }
   /** Waits a little for the process to be gone: QEMU closes its line a moment before. */
   const endsWithin = (waitMs: number) => Promise.race([ended(found, waitMs, { world, signal }).catch(() => undefined), ...(childEnded ? [childEnded] : [])])
+  /** For a QEMU that was started just now: waits until it has made its socket, or ended. */
+  const socketMade = async () => {
+    const made = Promise.withResolvers<void>()
+    using stack = new DisposableStack()
+    const watcher = stack.adopt(watch(dirname(record.path(files.qmp)), { persistent: false }), (one) => one.close())
+    watcher.on('change', (_kind, name) => name === basename(files.qmp) && made.resolve())
+    watcher.on('error', () => made.resolve())
+    stack.defer(world.after(firstAnswerMs, made.resolve))
+    signal.addEventListener('abort', () => made.resolve(), { once: true })
+    if (!existsSync(record.path(files.qmp))) await Promise.race([made.promise, childEnded])
+  }
 
   return {
     process: found,
@@ -95,6 +111,7 @@ export function guest(record: Record, found: Found, options: GuestOptions): Gues
       }
     },
     async follow() {
+      if (isNew) await socketMade()
       // At first QEMU has not made its socket; later only a QEMU that hangs does not answer, and is asked less and less often.
       for (let waitMs = 1; isAlive(found) && !signal.aborted; waitMs = Math.min(waitMs * 1.2, 1000)) {
         try {

@@ -1,0 +1,30 @@
+import type { Action } from '../invocation.ts'
+import { rawOrGrouped } from '../raw-or-grouped.ts'
+import { type FramePrinter, heard } from '../vm-frames.ts'
+import { prefixedPrinter, rawPrinter } from '../vm-output.ts'
+import { isOneAtMost, oneOrMore, selectionFlags, selectionOf } from '../vm-selection.ts'
+
+/** `tt env logs NAME…`. */
+export const logs: Action = {
+  operands: [{ name: 'NAME', many: true, of: 'env' }],
+  flags: [...selectionFlags, { long: 'follow', short: 'f', about: 'Go on with what comes; of several VMs line by line, behind their names' }],
+  details: ['The serial line shows what the kernel and the first programs of a guest say, also where no command can be run. Of one VM its bytes are passed on as they are.'],
+  examples: [
+    { line: 'tt env logs demo -m 0', about: 'how demo.0 booted' },
+    { line: 'tt env logs demo -f', about: 'all of them, as they go' },
+  ],
+  async run(invocation) {
+    const { given, terminal, call, report } = invocation
+    const vms = selectionOf(given)
+    const follow = given.has('follow')
+    const cloud = await invocation.cloud()
+    const session = await cloud.open({ type: 'logs', vms, follow }, call)
+    const options = { terminal, report }
+    const one = isOneAtMost(vms)
+    const count = () => oneOrMore(cloud, vms, call)
+    const several = follow && !one && (await count()) > 1
+    const printer: FramePrinter = several ? prefixedPrinter(options) : one || follow ? rawPrinter(options) : rawOrGrouped({ ...options, count })
+    const { status } = await heard(session, printer, invocation)
+    invocation.raise(status)
+  },
+}

@@ -1,0 +1,30 @@
+import { errorOf } from '../../model/errors.ts'
+import type { Action } from '../invocation.ts'
+import { progress } from '../progress.ts'
+import { visible } from '../text.ts'
+import { framesOf } from '../vm-frames.ts'
+
+/** `tt image build NAME`. */
+export const build: Action = {
+  operands: [{ name: 'NAME', of: 'image' }],
+  flags: [],
+  details: ['It is built on every host that has the recipe. Hosts of one machine build it once, for all servers there.'],
+  examples: [{ line: 'tt image build micro', about: 'so that the first ENV of it does not wait' }],
+  async run(invocation) {
+    const { given, call, json, quiet } = invocation
+    const [image = ''] = given.operands
+    const cloud = await invocation.cloud()
+    const session = await cloud.open({ type: 'build', image }, call)
+    const built: { host: string; image: string }[] = []
+    await using bar = progress(invocation)
+    bar.show(`${image}: building`)
+    for await (const frame of framesOf(session)) {
+      if (frame.type === 'note') bar.show(`${image}: ${frame.host === undefined ? '' : `${frame.host}: `}${frame.text}`)
+      if (frame.type === 'built') built.push({ host: frame.host, image: frame.image })
+      if (frame.type === 'problem') await invocation.report(errorOf(frame.problem))
+    }
+    await bar[Symbol.asyncDispose]()
+    if (json) return invocation.printJson({ built })
+    if (!quiet) for (const one of built) await invocation.print(`${visible(one.image)}: built on ${visible(one.host)}`)
+  },
+}
