@@ -43,18 +43,15 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
     if (event === 'limit' || event.type === 'test:interrupted') {
       if (interrupted) continue
       interrupted = true
-      const why = event === 'limit' ? `the whole run may take ${limitSeconds} s` : 'the run was interrupted'
-      for (const [path, file] of files) {
-        const innermost = [...file.running].filter((id) => ![...file.running].some((other) => file.names.get(other)?.parent === id))
-        for (const id of innermost) yield failed(file, { name: fullName(file, id), file: path, ms: 0, result: 'failed', why: `still running: ${why}` }, '')
-      }
-      if (event !== 'limit') continue
+      const why = event === 'limit' ? `still running when the ${limitSeconds} s of a whole run were over` : 'still running when the run was interrupted'
+      for (const [path, file] of files) for (const id of innermost(file)) yield failed(file, { name: fullName(file, id), file: path, ms: 0, result: 'failed', why }, '')
       yield closing(files, began)
+      keep(files, began)
       // Node ends its test processes when it is told to end itself.
-      process.kill(process.pid, 'SIGTERM')
+      if (event === 'limit') process.kill(process.pid, 'SIGTERM')
       continue
     }
-    if (event.type === 'test:summary' || !('file' in event.data)) continue
+    if (interrupted || event.type === 'test:summary' || event.data === undefined || !('file' in event.data)) continue
 
     const path = relative(process.cwd(), (event.data as { entryFile?: string }).entryFile ?? event.data.file ?? '')
     const isFile = !('entryFile' in event.data)
@@ -75,28 +72,32 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
     }
   }
 
-  if (!interrupted || limitSeconds === 0) yield closing(files, began)
+  if (interrupted) return
+  yield closing(files, began)
   keep(files, began)
   // Node itself fails when a test does; that nothing ran at all is for it no failure.
   const all = results(files)
   if (all.some((one) => one.result === 'failed') || !all.some((one) => one.result === 'passed')) process.exitCode = 1
 }
 
-/** The events, and `limit` when the time is over. */
+/** The events, with `limit` among them when the time is over. */
 async function* bounded(source: AsyncIterable<TestEvent>, seconds: number): AsyncGenerator<TestEvent | 'limit'> {
   const events = source[Symbol.asyncIterator]()
   const { promise: limit, resolve } = Promise.withResolvers<'limit'>()
   const timer = seconds > 0 ? setTimeout(() => resolve('limit'), seconds * 1000) : undefined
-  try {
-    for (;;) {
-      const next = await Promise.race([events.next(), limit])
-      if (next === 'limit') yield next
-      else if (next.done) return
-      else yield next.value
+  let next = events.next()
+  for (let over = false; ; ) {
+    const first = over ? await next : await Promise.race([next, limit])
+    if (first === 'limit') {
+      over = true
+      yield first
+    } else if (first.done) break
+    else {
+      next = events.next()
+      yield first.value
     }
-  } finally {
-    clearTimeout(timer)
   }
+  clearTimeout(timer)
 }
 
 /** What a completed test means; nothing for a group, whose tests speak for it, unless it failed or was skipped by itself. */
@@ -113,6 +114,12 @@ function reason(otherwise: string, given: string | boolean): string {
   return typeof given === 'string' && given !== '' ? given : otherwise
 }
 
+/** Of the tests that run now, those that wait for no test inside them. */
+function innermost(file: File): number[] {
+  const parents = new Set([...file.running].map((id) => file.names.get(id)?.parent))
+  return [...file.running].filter((id) => !parents.has(id))
+}
+
 function fullName(file: File, id: number): string {
   const entry = file.names.get(id)
   if (entry === undefined) return ''
@@ -126,7 +133,9 @@ function fileEnded(path: string, file: File, test: Completed, partial: boolean):
   let text = ''
   if (error !== undefined && error.failureType !== 'subtestsFailed') {
     const end = error.signal ? `was ended by ${error.signal}` : `ended with exit status ${error.exitCode}`
-    const during = [...file.running].map((id) => fullName(file, id)).join(', ')
+    const during = innermost(file)
+      .map((id) => fullName(file, id))
+      .join(', ')
     const why = `the file ${end}${during === '' ? '' : ` during: ${during}`}`
     text += failed(file, { name: '', file: path, ms, result: 'failed', why }, '')
   } else if (file.results.length === 0 && !partial) {

@@ -74,13 +74,22 @@ test('v2: controllers are given on from the top down before limits are set', () 
   )
 })
 
-test('hybrid: limits by v1, and v2 joined for what it can do without controllers', () => {
-  const layout = layoutOf(hybrid, () => 'hugetlb\n')
+test('hybrid: a v2 that adds nothing is left alone, one that adds a controller is joined too', () => {
+  assert.equal(layoutOf(hybrid, () => 'hugetlb\n').v2, undefined)
+  assert.equal(layoutOf(hybrid, () => 'cpu memory\n').v2, undefined)
+  const layout = layoutOf(hybrid, () => 'hugetlb pids\n')
   const { joins, writes } = recipe(layout, group)
   assert.deepEqual(joins, ['cpu', 'memory', 'unified'].map((name) => `/sys/fs/cgroup/${name}/tt-abcde/demo.0`))
   assert.deepEqual(
-    writes.map(({ file }) => file.split('/').at(-1)),
-    ['cpu.cfs_period_us', 'cpu.cfs_quota_us', 'memory.limit_in_bytes'],
+    writes.map(({ file }) => file.replace('/sys/fs/cgroup/', '')),
+    [
+      'cpu/tt-abcde/demo.0/cpu.cfs_period_us',
+      'cpu/tt-abcde/demo.0/cpu.cfs_quota_us',
+      'memory/tt-abcde/demo.0/memory.limit_in_bytes',
+      'unified/cgroup.subtree_control',
+      'unified/tt-abcde/cgroup.subtree_control',
+      'unified/tt-abcde/demo.0/pids.max',
+    ],
   )
 })
 

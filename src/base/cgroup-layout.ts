@@ -29,6 +29,7 @@ export interface CgroupRecipe {
 }
 
 const ours = ['cpu', 'memory', 'pids', 'freezer'] as const
+const isOurs = (name: string): boolean => (ours as readonly string[]).includes(name)
 const periodMicroseconds = 100_000
 
 /** Reads `/proc/self/mountinfo` (proc_pid_mountinfo(5)). `available` gives the text of `cgroup.controllers` in a v2 directory. */
@@ -42,10 +43,12 @@ export function layoutOf(mountinfo: string, available: (dir: string) => string):
     if (type === 'cgroup2' && !layout.v2) layout.v2 = { dir, controllers: available(dir).split(/\s+/).filter(Boolean) }
     if (type !== 'cgroup') continue
     // A hierarchy may be mounted at several places: the first is enough.
-    const controllers = options.split(',').filter((name) => (ours as readonly string[]).includes(name) && !taken.has(name))
+    const controllers = options.split(',').filter((name) => isOurs(name) && !taken.has(name))
     if (controllers.length > 0) layout.v1.push({ dir, controllers })
     for (const name of controllers) taken.add(name)
   }
+  // Where v1 has all there is, a v2 beside it would only make each start slower: joining it costs an RCU grace period.
+  if (layout.v1.length > 0 && !layout.v2?.controllers.some((name) => isOurs(name) && !taken.has(name))) delete layout.v2
   return layout
 }
 
@@ -55,7 +58,7 @@ export function recipe(layout: CgroupLayout, group: { parent: string; name: stri
   const v1 = layout.v1.flatMap(({ dir, controllers }) => v1Writes(join(dir, parent, name), controllers, limits))
   if (!layout.v2) return { dirs: joins, joins, writes: v1 }
   const { dir } = layout.v2
-  const controllers = layout.v2.controllers.filter((controller) => (ours as readonly string[]).includes(controller))
+  const controllers = layout.v2.controllers.filter(isOurs)
   // A controller counts in a group only if each group above gives it on.
   const given = [dir, join(dir, parent)].flatMap((above) => controllers.map((controller) => ({ file: join(above, 'cgroup.subtree_control'), text: `+${controller}` })))
   return { dirs: joins, joins, writes: [...v1, ...given, ...v2Writes(join(dir, parent, name), controllers, limits)] }

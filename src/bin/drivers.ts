@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DriverHome, Engine, Probe } from '../drivers/engine/engine.ts'
 import { engines as engineRegistry } from '../drivers/engine/index.ts'
@@ -85,9 +85,12 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
 
 /** A directory of the driver's own; volumes' may be passed through by the VMs' users. */
 function driverDir(dataDir: string, kind: string, name: string): string {
-  const dir = join(dataDir, kind, name)
-  mkdirSync(dir, { recursive: true, mode: 0o711 })
-  return dir
+  const dirs = [join(dataDir, kind), join(dataDir, kind, name)] as const
+  for (const dir of dirs) {
+    mkdirSync(dir, { recursive: true })
+    chmodSync(dir, 0o711)
+  }
+  return dirs[1]
 }
 
 /** Names in a data directory that belong to it. */

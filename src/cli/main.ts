@@ -25,7 +25,7 @@ async function dispatch(terminal: Terminal): Promise<number> {
   const lead = readLead(terminal.args)
   if (lead.wrong) return misused(terminal, lead.wrong, lead.words)
   const { words, entry, flags, args } = lead
-  if (flags.some((given) => given.has('version'))) return said(terminal, `${program} ${terminal.version()}\n`)
+  if (flags.some((given) => given.has('version'))) return said(terminal, `${program} ${await terminal.version()}\n`)
   if (!entry) return said(terminal, (await import('./help.ts')).groupHelp(words))
   if (flags.some((given) => given.has('help'))) args.unshift('--help')
   const action = await entry.load()
@@ -33,7 +33,7 @@ async function dispatch(terminal: Terminal): Promise<number> {
   if (parsed.wrong) return misused(terminal, parsed.wrong, entry.words)
   const { given } = parsed
   if (given.has('help')) return said(terminal, (await import('./help.ts')).commandHelpOf({ ...entry, ...action }))
-  if (given.has('version')) return said(terminal, `${program} ${terminal.version()}\n`)
+  if (given.has('version')) return said(terminal, `${program} ${await terminal.version()}\n`)
   const call = begin(terminal, [given, ...flags])
   await action.run(call)
   return call.status()

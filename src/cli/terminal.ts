@@ -29,7 +29,7 @@ export interface Terminal {
   world: World
   /** The first Ctrl-C. */
   signal: AbortSignal
-  version(): string
+  version(): Promise<string>
 }
 
 /** A stream to write to. */

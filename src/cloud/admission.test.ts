@@ -73,7 +73,7 @@ test('wrong fields are refused by name, in one line, with what is allowed', () =
 })
 
 const host = (total: Partial<typeof nothing>): HostRecord => ({
-  address: '127.0.0.1:9527', version: '1', started: '', engines: [{ name: 'qemu', version: '7', features: {} }], unusable: [], images: {}, broken: {}, network: 'none', volume: 'qcow2',
+  address: '127.0.0.1:9527', version: '1', started: '', engines: [{ name: 'qemu', version: '7', features: {} }], unusable: [], images: {}, broken: {}, network: 'none', addresses: false, volume: 'qcow2',
   total: { cpu: 16, memMb: 1024, diskMb: 100_000, vms: 100, ...total },
 })
 

@@ -30,7 +30,7 @@ export const hostCollection = (truth: Truth): Collection<'host'> =>
     get(name) {
       const seen = truth.hosts.get(keys.host(name))
       if (!seen) return undefined
-      const { images: _images, broken: _broken, ...facts } = seen
+      const { images: _images, broken: _broken, addresses: _addresses, ...facts } = seen
       const online = truth.presences.get(keys.presence(name)) !== undefined
       return { ...plain(name, seen.started), kind: 'host', spec: {}, status: { ...facts, online, used: usedBy(truth, name) } }
     },

@@ -64,12 +64,13 @@ function vmStatus(truth: Truth, env: EnvRecord, vm: VmSpec): VmStatus {
   }
   const lost = truth.presences.get(keys.presence(host)) === undefined
   const state: VmState = lost ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? 'starting')
-  const address = truth.hosts.get(keys.host(host))?.address.replace(/:\d+$/, '')
+  const facts = truth.hosts.get(keys.host(host))
+  const address = facts?.address.replace(/:\d+$/, '')
   return {
     state,
     host,
     ...(address === undefined ? {} : { address }),
-    ...(record ? { ip: record.ip, mac: record.mac, since: record.since } : {}),
+    ...(record ? { ...(facts?.addresses ? { ip: record.ip } : {}), mac: record.mac, since: record.since } : {}),
     ports: record?.ports ?? {},
     ...(record?.pid === undefined ? {} : { pid: record.pid }),
     ...(record?.problem ? { problem: record.problem } : {}),

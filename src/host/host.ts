@@ -91,6 +91,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
     images: images.specs(),
     broken: images.broken(),
     network: options.network.name,
+    addresses: network.features.addresses,
     volume: options.volume.name,
   })
   const started = new Date(world.now()).toISOString()

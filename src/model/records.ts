@@ -89,6 +89,8 @@ export interface HostRecord {
   /** Things in the image path that are no images, with the reason. */
   broken: Record<string, string>
   network: string
+  /** Its VMs have addresses of their own. */
+  addresses: boolean
   volume: string
 }
 

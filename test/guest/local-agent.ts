@@ -49,7 +49,7 @@ async function localAgent(kind: keyof typeof flags, args: (dir: string) => strin
   const identity = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
   if (identity.uid !== undefined) chownSync(dir, identity.uid, identity.gid)
   chmodSync(dir, 0o700)
-  const env = { PATH: process.env['PATH'], HOME: dir, ASAN_OPTIONS: 'exitcode=99:detect_stack_use_after_return=0', UBSAN_OPTIONS: 'print_stacktrace=1' }
+  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: dir, ASAN_OPTIONS: 'exitcode=99:detect_stack_use_after_return=0', UBSAN_OPTIONS: 'print_stacktrace=1' }
   const child = spawn(binary, args(dir), { cwd: dir, env, stdio: ['ignore', 'ignore', 'pipe', ...extra], ...identity })
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-20_000)))

@@ -112,9 +112,9 @@ export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
   }
 
   const ready = (call?: Call): Promise<void> => {
+    if (call?.signal?.aborted) return Promise.reject(reasonOf(call.signal.reason))
     if (current?.up) return Promise.resolve()
     if (closing.signal.aborted) return Promise.reject(closing.signal.reason as TtError)
-    if (call?.signal?.aborted) return Promise.reject(reasonOf(call.signal.reason))
     hurry?.()
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const one = { resolve, reject }

@@ -105,7 +105,7 @@ function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...s
   return [name, ...args]
 }
 
-/** The first of the given signals that ends a self; rejects if one is none. */
+/** The first of the given signals that ends a process; rejects if one is none. */
 function signalsOf(signals?: AsyncIterable<string>) {
   const iterator = signals?.[Symbol.asyncIterator]()
   const first = async (): Promise<Exit> => {

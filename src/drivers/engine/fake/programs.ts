@@ -36,7 +36,7 @@ export const programs: Record<string, Program> = {
   kill: async (args, self) => {
     const signal = signalOf(args.length > 1 ? (args[0] ?? '') : '-TERM')
     if (signal === undefined) return complain(self, `kill: ${args[0]}: unknown signal`)
-    if (args.at(-1) !== String(ownPid)) return complain(self, `kill: ${args.at(-1) ?? ''}: No such self`)
+    if (args.at(-1) !== String(ownPid)) return complain(self, `kill: ${args.at(-1) ?? ''}: No such process`)
     return isDeadly(signal) ? { signal } : ok
   },
   pwd: async (_, { say, env }) => (await say('stdout', `${env.get('PWD')}\n`), ok),
@@ -69,7 +69,7 @@ const ok: Outcome = { code: 0 }
 const dayMs = 86_400_000
 const pieceBytes = 32 << 10
 
-/** Whether this signal ends a self that does nothing about it. */
+/** Whether this signal ends a process that does nothing about it. */
 export const isDeadly = (signal: string): boolean => !['SIGCHLD', 'SIGCONT', 'SIGURG', 'SIGWINCH', 'SIGSTOP', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'].includes(signal)
 
 /** The full name of a signal written `-TERM`, `-15` or `-SIGTERM`. */
