@@ -32,6 +32,7 @@ const printedLimit = 32_768
  * `N passed, N failed, N skipped`. A run without tests, a file without tests and a run that exceeds TT_TEST_SECONDS fail.
  * With TT_TEST_RESULTS all results are also written to that file as JSON.
  */
+// oxlint-disable-next-line import/no-default-export -- Node takes a reporter only so
 export default async function* reporter(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const files = new Map<string, File>()
   const began = performance.now()

@@ -13,18 +13,23 @@
 #include <unistd.h>
 
 #include "launch.h"
+#include "loop.h"
 #include "net.h"
 #include "root.h"
 #include "say.h"
 #include "text.h"
 
+enum { REST_MS = 10 };
+
 static int console = -1;
+static char **environment;
 
 static void mount_at(const char *type, const char *place, unsigned long flags, const char *data);
 static void open_console(void);
 static void load_drivers(const char *list);
 static void load(char *line);
 static void link_streams(void);
+static void start_rest(struct timer *timer);
 static void seed_entropy(void);
 
 void boot(void) {
@@ -87,12 +92,20 @@ static void link_streams(void) {
 }
 
 void boot_rest(char **env) {
+  static struct timer timer = {.fire = start_rest};
+  environment = env;
+  loop_arm(&timer, REST_MS);
+}
+
+static void start_rest(struct timer *timer) {
   static char rc[] = "/etc/tt/rc";
   char *argv[] = {rc, NULL};
+  (void)timer;
   seed_entropy();
   if (access(rc, F_OK) != 0) return;
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  struct launch plan = {.argv = argv, .env = env, .cwd = "/", .in = null, .out = console < 0 ? null : console, .err = console < 0 ? null : console};
+  int out = console < 0 ? null : console;
+  struct launch plan = {.argv = argv, .env = environment, .cwd = "/", .in = null, .out = out, .err = out};
   enum launch_step step;
   if (null < 0 || launch(&plan, &step) < 0) say("cannot start %s: %m", rc);
   if (null >= 0) close(null);

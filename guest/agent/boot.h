@@ -4,5 +4,5 @@
 /* Mounts, drivers, the real root, names and network. Ends the machine if there is no way on. */
 void boot(void);
 
-/* What can wait until commands are taken: /etc/tt/rc in the background, and entropy from the host. */
+/* What can wait until the first word with the host was had: entropy from it, and /etc/tt/rc in the background. */
 void boot_rest(char **env);

@@ -18,13 +18,16 @@
 #include "text.h"
 #include "wire.h"
 
+enum { TELL_MS = 5 };
+
 static const char *wanted;
-static struct timer look_again;
+static struct timer look_again, tell;
 static int wait_ms;
 static int callers = -1;
 static struct watch call_watch;
 
 static void look(struct timer *timer);
+static void tell_people(struct timer *timer);
 static int open_port(const char *name);
 static void port_ended(void);
 static void stream_ended(void);
@@ -43,11 +46,17 @@ static void look(struct timer *timer) {
   int fd = open_port(wanted);
   if (fd >= 0) {
     wire_open(fd, (struct wire_options){.end_is_pause = true, .ended = port_ended});
-    say("ready");
-    return;
+    tell.fire = tell_people;
+    return loop_arm(&tell, TELL_MS);
   }
   loop_arm(timer, wait_ms);
   if (wait_ms < 1000) wait_ms += 1 + wait_ms / 4;
+}
+
+/* A line on a serial console takes longer than the greeting. */
+static void tell_people(struct timer *timer) {
+  (void)timer;
+  say("ready");
 }
 
 static int open_port(const char *name) {

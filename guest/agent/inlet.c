@@ -12,8 +12,12 @@
 
 enum { TELL_AT = STDIN_WINDOW / 4 };
 
+static struct inlet *first; /* that have something for a pipe which may take it */
+
 static void ready(struct watch *watch, uint32_t events);
-static size_t give(struct inlet *inlet, const uint8_t *bytes, size_t length);
+static void queue(struct inlet *inlet);
+static void give(struct inlet *inlet);
+static void tell(struct inlet *inlet);
 static bool hold(struct inlet *inlet, const uint8_t *bytes, size_t length);
 
 void inlet_open(struct inlet *inlet, uint32_t id, int fd) {
@@ -34,48 +38,66 @@ void inlet_close(struct inlet *inlet) {
 bool inlet_take(struct inlet *inlet, const uint8_t *bytes, size_t length) {
   if (length > inlet->window || inlet->ending) return false;
   inlet->window -= length;
-  size_t given = inlet->start < inlet->end ? 0 : give(inlet, bytes, length);
-  if (inlet->fd < 0 || given == length) return true; /* If nobody reads it, it is dropped, and no more is asked for. */
-  if (!hold(inlet, bytes + given, length - given)) inlet_close(inlet);
+  if (inlet->fd < 0) return true; /* Nobody reads it: it is dropped, and no more is asked for. */
+  if (!hold(inlet, bytes, length)) inlet_close(inlet);
+  queue(inlet);
   return true;
 }
 
 void inlet_end(struct inlet *inlet) {
   inlet->ending = true;
-  if (inlet->start == inlet->end) inlet_close(inlet);
+  queue(inlet);
 }
 
 static void ready(struct watch *watch, uint32_t events) {
   (void)events; /* That nobody reads any more shows when we write. */
   struct inlet *inlet = (struct inlet *)watch;
   inlet->full = false;
-  if (inlet->fd < 0 || inlet->start == inlet->end) return;
-  inlet->start += give(inlet, inlet->held + inlet->start, inlet->end - inlet->start);
-  if (inlet->start < inlet->end) return;
-  free(inlet->held);
-  inlet->held = NULL;
-  inlet->start = inlet->end = inlet->size = 0;
-  if (inlet->ending) inlet_close(inlet);
+  if (inlet->start < inlet->end) queue(inlet);
 }
 
-/* Writes what the pipe takes, and tells the host from time to time. */
-static size_t give(struct inlet *inlet, const uint8_t *bytes, size_t length) {
-  size_t given = 0;
-  while (given < length && !inlet->full && inlet->fd >= 0) {
-    ssize_t count = write(inlet->fd, bytes + given, length - given);
-    if (count > 0) given += (size_t)count;
-    else if (errno == EAGAIN) inlet->full = true;
-    else if (errno != EINTR) inlet_close(inlet);
+static void queue(struct inlet *inlet) {
+  if (inlet->queued || inlet->full || inlet->fd < 0) return;
+  inlet->queued = true;
+  inlet->next = first;
+  first = inlet;
+}
+
+void inlets_turn(void) {
+  while (first) {
+    struct inlet *inlet = first;
+    first = inlet->next;
+    inlet->queued = false;
+    give(inlet);
+    if (inlet->start < inlet->end) continue;
+    if (inlet->ending) inlet_close(inlet);
+    free(inlet->held);
+    inlet->held = NULL;
+    inlet->start = inlet->end = inlet->size = 0;
   }
-  inlet->taken += given;
-  if (inlet->taken >= TELL_AT && inlet->fd >= 0) {
-    uint8_t taken[4];
-    put_u32(taken, (uint32_t)inlet->taken);
-    inlet->window += inlet->taken;
-    inlet->taken = 0;
-    wire_send(FRAME_TAKEN, inlet->id, taken, sizeof taken);
+}
+
+static void give(struct inlet *inlet) {
+  while (inlet->start < inlet->end && !inlet->full && inlet->fd >= 0) {
+    ssize_t count = write(inlet->fd, inlet->held + inlet->start, inlet->end - inlet->start);
+    if (count > 0) {
+      inlet->start += (size_t)count;
+      inlet->taken += (size_t)count;
+    } else if (errno == EAGAIN) {
+      inlet->full = true;
+    } else if (errno != EINTR) {
+      inlet_close(inlet);
+    }
   }
-  return given;
+  if (inlet->taken >= TELL_AT && inlet->fd >= 0) tell(inlet);
+}
+
+static void tell(struct inlet *inlet) {
+  uint8_t taken[4];
+  put_u32(taken, (uint32_t)inlet->taken);
+  inlet->window += inlet->taken;
+  inlet->taken = 0;
+  wire_send(FRAME_TAKEN, inlet->id, taken, sizeof taken);
 }
 
 static bool hold(struct inlet *inlet, const uint8_t *bytes, size_t length) {
@@ -85,12 +107,13 @@ static bool hold(struct inlet *inlet, const uint8_t *bytes, size_t length) {
     inlet->start = 0;
   }
   if (inlet->size - inlet->end < length) {
-    uint8_t *more = realloc(inlet->held, inlet->end + length);
+    size_t size = (inlet->end + length) * 2;
+    uint8_t *more = realloc(inlet->held, size);
     if (!more) return false;
     inlet->held = more;
-    inlet->size = inlet->end + length;
+    inlet->size = size;
   }
-  memcpy(inlet->held + inlet->end, bytes, length);
+  if (length > 0) memcpy(inlet->held + inlet->end, bytes, length);
   inlet->end += length;
   return true;
 }

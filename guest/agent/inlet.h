@@ -15,7 +15,8 @@ struct inlet {
   size_t start, end, size;
   size_t window; /* bytes the host may still send */
   size_t taken;  /* bytes the pipe took that the host has not been told of */
-  bool full, ending;
+  bool full, ending, queued;
+  struct inlet *next;
 };
 
 /* `fd` is ours from now on; -1 for a command without input. */
@@ -26,3 +27,6 @@ void inlet_close(struct inlet *inlet);
 bool inlet_take(struct inlet *inlet, const uint8_t *bytes, size_t length);
 /* Nothing more will come. */
 void inlet_end(struct inlet *inlet);
+
+/* Gives to all commands what came for them: the frames of the host are small, and one write is better than ten. */
+void inlets_turn(void);

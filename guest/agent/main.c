@@ -16,6 +16,7 @@
 #include "door.h"
 #include "facts.h"
 #include "halt.h"
+#include "inlet.h"
 #include "launch.h"
 #include "loop.h"
 #include "request.h"
@@ -56,6 +57,7 @@ int main(int argc, char **argv) {
   for (bool busy = true;;) {
     loop_turn(busy);
     wire_read();
+    inlets_turn();
     outlets_turn();
     wire_flush();
     running_sweep();

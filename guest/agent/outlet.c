@@ -9,7 +9,11 @@
 #include "running.h"
 #include "wire.h"
 
-enum { PIECES_AT_ONCE = 16 }; /* then the host is heard again */
+enum {
+  PIECES_AT_ONCE = 16, /* then the host is heard again */
+  BULK = 64 << 10,     /* whoever wrote so much is likely to write more */
+  BULK_WAIT_US = 200,
+};
 
 static const uint64_t most_credit = (uint64_t)1 << 32;
 
@@ -17,6 +21,7 @@ static struct outlet *first, *last; /* that have something, and credit for it */
 
 static void ready(struct watch *watch, uint32_t events);
 static void queue(struct outlet *outlet);
+static void let_fill(const struct outlet *outlet);
 static void move(struct outlet *outlet, uint8_t *room, size_t size);
 static void end(struct outlet *outlet);
 
@@ -65,7 +70,7 @@ bool outlets_busy(void) { return first != NULL; }
 void outlets_turn(void) {
   for (int pieces = 0; first && pieces < PIECES_AT_ONCE; pieces++) {
     struct outlet *outlet = first;
-    size_t size = outlet->credit < PAYLOAD_MAX ? (size_t)outlet->credit : PAYLOAD_MAX;
+    size_t size = outlet->credit < SPOKEN_MAX ? (size_t)outlet->credit : SPOKEN_MAX;
     uint8_t *room = wire_data_begin(size);
     if (!room) return;
     first = outlet->next;
@@ -75,11 +80,18 @@ void outlets_turn(void) {
   }
 }
 
+/* Many small writes cost less together: each frame on its own is an interrupt for the guest and a wake-up for the host. */
+static void let_fill(const struct outlet *outlet) {
+  if (outlet->moved > BULK && !outlet->hung_up && outlet_waiting(outlet) < SPOKEN_MAX / 2) usleep(BULK_WAIT_US);
+}
+
 static void move(struct outlet *outlet, uint8_t *room, size_t size) {
+  let_fill(outlet);
   ssize_t count = read(outlet->fd, room, size);
   if (count > 0) {
     wire_data_end(outlet->type, outlet->of->id, (size_t)count);
     outlet->credit -= (size_t)count;
+    outlet->moved += (size_t)count;
     outlet->owed -= outlet->owed < (size_t)count ? outlet->owed : (size_t)count;
     running_spoke(outlet->of);
     if ((size_t)count == size) return;

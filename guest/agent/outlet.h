@@ -18,7 +18,8 @@ struct outlet {
   bool hung_up;  /* nobody can write to it any more */
   bool queued;
   uint64_t credit; /* bytes the host still takes */
-  size_t owed;     /* bytes that were there when the command ended */
+  uint64_t moved;
+  size_t owed; /* bytes that were there when the command ended */
   struct outlet *next;
 };
 

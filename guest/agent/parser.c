@@ -16,7 +16,7 @@ static struct finding next_frame(struct parser *parser, const uint8_t *bytes, si
   if (size < HEADER_SIZE) return finding;
   uint32_t length = get_u32(bytes);
   uint8_t type = bytes[4];
-  if (length > PAYLOAD_MAX || type < FRAME_EXEC || type > FRAME_BYE) {
+  if (length > HEARD_MAX || type < FRAME_EXEC || type > FRAME_BYE) {
     parser->framed = false;
     parser->zeros = 0;
     if (type == 0) return next_greeting(parser, bytes, size); /* Filler, also one that completes a header that was cut. */
@@ -46,11 +46,11 @@ static struct finding next_greeting(struct parser *parser, const uint8_t *bytes,
   while (at < size) {
     size_t run = leading_zeros(bytes + at, size - at);
     parser->zeros += run;
-    if (parser->zeros > FILLER_SIZE) parser->zeros = FILLER_SIZE;
+    if (parser->zeros > HELLO_FILLER) parser->zeros = HELLO_FILLER;
     at += run;
     if (at == size) break;
     size_t seen = size - at < MAGIC_SIZE ? size - at : MAGIC_SIZE;
-    if (parser->zeros == FILLER_SIZE && memcmp(bytes + at, HELLO_MAGIC, seen) == 0) {
+    if (parser->zeros == HELLO_FILLER && memcmp(bytes + at, HELLO_MAGIC, seen) == 0) {
       if (size - at < HELLO_SIZE) break;
       const uint8_t *nonce = bytes + at + MAGIC_SIZE;
       if (memchr(nonce, 0, NONCE_SIZE) == NULL) {

@@ -35,5 +35,5 @@ struct finding {
   uint32_t version;
 };
 
-/* Looks at the start of `bytes`. At most FRAME_MAX + HELLO_SIZE unused bytes ever have to be kept. */
+/* Looks at the start of `bytes`. At most HEARD_FRAME_MAX unused bytes ever have to be kept. */
 struct finding parser_next(struct parser *parser, const uint8_t *bytes, size_t size);

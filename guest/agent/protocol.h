@@ -7,9 +7,12 @@ enum {
   PROTOCOL_VERSION = 1,
   HEADER_SIZE = 9, /* u32 length, u8 type, u32 id; all numbers little-endian */
   TRAILER_SIZE = 8,
-  PAYLOAD_MAX = 64 << 10,
-  FRAME_MAX = HEADER_SIZE + PAYLOAD_MAX + TRAILER_SIZE,
-  FILLER_SIZE = FRAME_MAX, /* zeros before HELLO and AWAKE: more than any frame can hold, enough to complete any */
+  HEARD_MAX = 4000,  /* payload from the host: with it a HELLO fits into one page, as a virtio port hands out single pages */
+  SPOKEN_MAX = 32000, /* payload to the host: a virtio port takes 32 KiB at once */
+  HEARD_FRAME_MAX = HEADER_SIZE + HEARD_MAX + TRAILER_SIZE,
+  SPOKEN_FRAME_MAX = HEADER_SIZE + SPOKEN_MAX + TRAILER_SIZE,
+  HELLO_FILLER = HEARD_FRAME_MAX, /* zeros before HELLO: more than any frame can hold, enough to complete any */
+  AWAKE_FILLER = SPOKEN_FRAME_MAX,
   MAGIC_SIZE = 16,
   NONCE_SIZE = 16, /* no byte of it is zero; the last TRAILER_SIZE are the trailer */
   HELLO_SIZE = MAGIC_SIZE + NONCE_SIZE + 4,

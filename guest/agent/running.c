@@ -153,7 +153,7 @@ void running_sweep(void) {
   while (gone) {
     struct running *running = gone;
     gone = running->next_gone;
-    if (running->out.queued || running->err.queued) {
+    if (running->in.queued || running->out.queued || running->err.queued) {
       running->next_gone = left;
       left = running;
     } else {

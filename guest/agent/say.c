@@ -44,7 +44,7 @@ void power_off(void) {
 static void speak(const char *format, va_list args) {
   char line[512];
   int saved = errno; /* %m */
-  int start = snprintf(line, sizeof line, "tt-agent: ");
+  int start = snprintf(line, sizeof line, "tt-agent ");
   errno = saved;
   int length = vsnprintf(line + start, sizeof line - (size_t)start - 1, format, args);
   size_t end = length < 0 ? (size_t)start : (size_t)(start + length);
@@ -54,7 +54,7 @@ static void speak(const char *format, va_list args) {
 }
 
 static void fault(int signal) {
-  const char text[] = "tt-agent: fault of its own, the machine is switched off: SIG";
+  const char text[] = "tt-agent fault of its own, the machine is switched off: SIG";
   const char *name = sigabbrev_np(signal);
   (void)!write(console, text, sizeof text - 1);
   (void)!write(console, name, strlen(name));

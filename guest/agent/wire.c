@@ -13,8 +13,8 @@
 #include "say.h"
 
 enum {
-  IN_SIZE = 2 * FRAME_MAX + HELLO_SIZE,
-  OUT_SIZE = 512 << 10, /* grows if small frames need it */
+  IN_SIZE = 64 << 10,
+  OUT_SIZE = 256 << 10, /* grows if small frames need it */
   OUT_HIGH = 192 << 10, /* above this no output is taken from commands, and nothing more heard from the host */
   READS_AT_ONCE = 64,   /* then commands have their turn */
 };
@@ -105,7 +105,7 @@ static void hear(void) {
   }
   unheard = found && in_start < in_end;
   if (in_start == in_end) in_start = in_end = 0;
-  if (in_start > 0 && IN_SIZE - in_end < FRAME_MAX) {
+  if (in_start > 0 && IN_SIZE - in_end < IN_SIZE / 2) {
     memmove(in, in + in_start, in_end - in_start);
     in_end -= in_start;
     in_start = 0;
@@ -126,9 +126,9 @@ static void greeted(const struct finding *finding) {
 
 /* The filler completes what the host may have half of, should a frame of ours have been cut. */
 static void announce(void) {
-  uint8_t *awake = reserve(FILLER_SIZE + MAGIC_SIZE);
-  memset(awake, 0, FILLER_SIZE);
-  memcpy(awake + FILLER_SIZE, AWAKE_MAGIC, MAGIC_SIZE);
+  uint8_t *awake = reserve(AWAKE_FILLER + MAGIC_SIZE);
+  memset(awake, 0, AWAKE_FILLER);
+  memcpy(awake + AWAKE_FILLER, AWAKE_MAGIC, MAGIC_SIZE);
 }
 
 static void end_stream(void) {

@@ -67,9 +67,9 @@ export const Request = v.variant('type', [
   v.strictObject({ type: v.literal('build'), image: name }),
 ])
 
-/** The checked body as the request it stands for; the compiler sees that no kind of session is forgotten. */
-export const requestOf = (body: v.InferOutput<typeof Request>): SessionRequest => body as SessionRequest & Exhaustive
-type Exhaustive = SessionRequest['type'] extends v.InferOutput<typeof Request>['type'] ? unknown : never
+/** A request as checked: the compiler sees that no kind of session is forgotten, and none invented. */
+export const requestOf = (body: v.InferOutput<typeof Request>): SessionRequest & { type: RequestType } => body as SessionRequest
+type RequestType = SessionRequest['type'] extends v.InferOutput<typeof Request>['type'] ? SessionRequest['type'] : never
 
 const seconds = v.pipe(
   v.string(),

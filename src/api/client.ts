@@ -4,6 +4,7 @@ import type { About, Change, Cloud, Collection, Listing, PutOptions } from '../m
 import { errorOf, fail, type Problem, TtError } from '../model/errors.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import type { Session, SessionRequest } from '../model/session.ts'
+import { checkAborted } from './aborted.ts'
 import { type Connection, connection, parsed } from './client/connection.ts'
 import { eventsOf, linesOf } from './client/events.ts'
 import { foreign, lost, unreachable } from './client/faults.ts'
@@ -74,7 +75,7 @@ function httpCollection<K extends Kind>(server: Connection, kind: K): Collection
   }
 }
 
-const queryOf = (under: string | undefined) => (under === undefined ? '' : `?${new URLSearchParams({ under })}`)
+const queryOf = (under: string | undefined) => (under === undefined ? '' : `?${new URLSearchParams({ under }).toString()}`)
 
 function conditionOf(expect: PutOptions<Kind>['expect']): Record<string, string> {
   if (expect === undefined) return {}
@@ -109,6 +110,7 @@ async function joined(server: Connection, request: SessionRequest, { socket, tok
     const wire = await socket(url, { token, signal: call?.signal ?? controller.signal })
     return await socketSession(wire, request, { place: server.place, call })
   } catch (thrown) {
+    checkAborted(call?.signal)
     throw thrown instanceof TtError ? thrown : unreachable(thrown, server.place)
   }
 }

@@ -1,4 +1,4 @@
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import type { Change, Cloud } from '../model/cloud.ts'

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
-import { asTtError, errorOf, type Problem } from '../model/errors.ts'
+import { errorOf, type Problem } from '../model/errors.ts'
 import type { OpenSocket, Transport } from './client.ts'
 import type { Wire } from './wire.ts'
 
@@ -21,12 +21,20 @@ export function nodeTransport(): NodeTransport {
     const length = body === undefined ? (method === 'PUT' || method === 'POST' ? { 'content-length': 0 } : {}) : { 'content-length': Buffer.byteLength(body) }
     return new Promise((resolve, reject) => {
       const request = (secure ? https() : http()).request(
-        { method, agent, signal, path, host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? undefined : port, headers: { ...headers, ...length } },
+        { method, agent, path, host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? undefined : port, headers: { ...headers, ...length } },
         (response) => {
           response.on('error', () => undefined) // Whoever reads the body hears of it there.
+          stop = () => {
+            response.destroy()
+          }
           resolve({ status: response.statusCode ?? 0, header: (name) => headerOf(response, name), body: response })
         },
       )
+      // Not by the option `signal`: it would destroy a connection that was given back to the agent already.
+      let stop = (): void => {
+        request.destroy(new Error('the request was aborted'))
+      }
+      signal.addEventListener('abort', () => stop(), { once: true })
       request.on('error', (fault) => reject(Object.assign(fault, { reused: request.reusedSocket })))
       request.end(body)
     })
@@ -81,9 +89,9 @@ async function refusalIn(response: IncomingMessage): Promise<Error> {
     if (text.length > 65_536) break
   }
   try {
-    const { error } = JSON.parse(text) as { error: Partial<Problem> }
-    return errorOf(error)
+    const { error } = JSON.parse(text) as { error: Problem }
+    return errorOf({ ...error, message: error.message })
   } catch {
-    return asTtError(new Error(`it answered ${response.statusCode} to a WebSocket`))
+    return new Error(`it answered ${response.statusCode} to a WebSocket`)
   }
 }

@@ -57,7 +57,7 @@ const typesOf = (content: Json) => (Object.keys(content).length > 0 ? ` (${Objec
 /** The members of an object, one per line, nested ones by their path; every form of a choice in turn. */
 function fields(schema: Json, path = ''): string[] {
   const forms = (schema.oneOf ?? schema.anyOf) as Json[] | undefined
-  if (forms && path === '') return forms.flatMap((form) => fields(form))
+  if (forms && path === '') return forms.flatMap((form, at) => [...(at === 0 ? [] : ['', 'or', '']), ...fields(form)])
   const required = (schema.required ?? []) as string[]
   return Object.entries((schema.properties ?? {}) as Record<string, Json>).flatMap(([name, member]) => {
     const here = path === '' ? name : `${path}.${name}`
@@ -71,7 +71,8 @@ function summaryOf(schema: Json): string {
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
   if (Array.isArray(schema.enum)) return schema.enum.map((value) => `\`${JSON.stringify(value)}\``).join(' or ')
   const choice = (schema.anyOf ?? schema.oneOf) as Json[] | undefined
-  const what = choice ? choice.map(summaryOf).join(' or ') : String(schema.type ?? 'any')
+  const items = schema.items as Json | undefined
+  const what = choice ? choice.map(summaryOf).join(' or ') : items ? `list of ${summaryOf(items)}` : String(schema.type ?? 'anything')
   const range = [schema.minimum, schema.maximum]
   const limits = range.every((one) => one !== undefined) ? ` ${range.join(' to ')}` : ''
   const preset = schema.default === undefined ? '' : `, \`${JSON.stringify(schema.default)}\` if left out`

@@ -1,4 +1,5 @@
 import { queue } from '../base/queue.ts'
+import { realWorld, type World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import { check } from '../model/check.ts'
 import type { Change, Cloud, Collection } from '../model/cloud.ts'
@@ -29,7 +30,8 @@ const images: Record<string, ImageSpec> = { 'sample:github.com/some/one': image,
 const started = new Date(0).toISOString()
 const total = { cpu: 12_000, memMb: 2_000_000, diskMb: 2_000_000, vms: 20_000 }
 
-export function sampleCloud({ user = 'admin', patient = false }: { user?: string; patient?: boolean } = {}): SampleCloud {
+export function sampleCloud({ user = 'admin', patient = false, world = realWorld }: { user?: string; patient?: boolean; world?: World } = {}): SampleCloud {
+  const now = () => new Date(world.now()).toISOString()
   const envs = new Map<string, Resource<'env'>>()
   const listeners = new Set<(env: string) => void>()
   const sessions = new Set<unknown>()
@@ -79,7 +81,7 @@ export function sampleCloud({ user = 'admin', patient = false }: { user?: string
     if (uid !== undefined && !/^[a-z0-9]{4,32}$/.test(uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
     const revision = String(++revisions)
     if (old) keep({ ...old, revision, spec })
-    else keep({ kind: 'env', name, uid: uid ?? `uid${revision}`, revision, owner, created: new Date().toISOString(), spec, status: { phase: 'creating', vms, ready: 0, since: started } })
+    else keep({ kind: 'env', name, uid: uid ?? `uid${revision}`, revision, owner, created: now(), spec, status: { phase: 'creating', vms, ready: 0, since: started } })
     if (!patient) settle(name)
     return envs.get(name) as Resource<'env'>
   }
@@ -88,7 +90,7 @@ export function sampleCloud({ user = 'admin', patient = false }: { user?: string
     checkAborted(call?.signal)
     const env = envs.get(name) ?? missing('env', name)
     if (env.removing !== undefined) return
-    keep({ ...env, removing: new Date().toISOString(), status: { phase: 'removing', vms: 0, ready: 0, since: started } })
+    keep({ ...env, removing: now(), status: { phase: 'removing', vms: 0, ready: 0, since: started } })
     const finish = () => {
       envs.delete(name)
       for (const tell of listeners) tell(name)

@@ -65,7 +65,6 @@ const words: Record<string, (rest: string[], guest: Guest & { env: Record<string
     yield bytes(`${rest.join(' ')}\n`)
     return done
   },
-  // oxlint-disable-next-line require-yield
   async *exit([code]) {
     return { code: Number(code) }
   },
@@ -88,7 +87,6 @@ const words: Record<string, (rest: string[], guest: Guest & { env: Record<string
     return done
   },
   /** The session itself breaks. */
-  // oxlint-disable-next-line require-yield
   async *fault() {
     return fail('failed', 'the session broke', { subject: 'session', remedy: 'try again' })
   },
@@ -103,8 +101,6 @@ async function* copy({ input }: Guest): AsyncGenerator<Uint8Array, Exit> {
   }
   return done
 }
-
-// oxlint-disable-next-line require-yield
 async function* follow({ input }: Guest): AsyncGenerator<Uint8Array, Exit> {
   for await (const said of input) if (said.type === 'signal') return { signal: said.signal }
   return done

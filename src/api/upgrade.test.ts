@@ -4,8 +4,9 @@ import fc from 'fast-check'
 import { WebSocket } from 'ws'
 import { manualWorld } from '../base/manual-world.ts'
 import { realWorld } from '../base/world.ts'
+import type { Cloud } from '../model/cloud.ts'
 import { tokenProtocolOf } from './protocol.ts'
-import type { SampleCloud } from './sample-cloud.ts'
+import { type SampleCloud, sampleCloud } from './sample-cloud.ts'
 import { raw } from './sample-requests.ts'
 import { sampleServer, sampleToken } from './sample-server.ts'
 import { type Message, packed, unpacked } from './sessions.ts'
@@ -114,10 +115,21 @@ describe('a session over a WebSocket', () => {
   })
 
   it('ends for a caller that does not heed the window', async () => {
-    await using served = await withDemo()
-    const { messages } = await joined(served.port, [JSON.stringify({ ...cat, command: { argv: ['sleep', '1'] } }), ...Array.from({ length: 60 }, () => stdin('x'.repeat(60_000))), packed({ type: 'input', input: { type: 'signal', signal: 'SIGINT' } })])
+    const cloud = sampleCloud()
+    const deaf: Cloud = {
+      ...cloud,
+      async open(request, call) {
+        const session = await cloud.open(request, call)
+        const over = Promise.withResolvers<void>()
+        const dispose = () => session[Symbol.asyncDispose]().then(over.resolve)
+        return { output: session.output, input: new WritableStream({ write: () => over.promise }), [Symbol.asyncDispose]: dispose }
+      },
+    }
+    await using served = await withDemo({ cloud: deaf })
+    const { messages } = await joined(served.port, [JSON.stringify(cat), ...Array.from({ length: 60 }, () => stdin('x'.repeat(60_000)))])
     const last = messages.at(-1)
-    assert.ok(last?.type === 'broken' || last?.type === 'ended')
+    assert.equal(last?.type === 'broken' && last.problem.code, 'too_large')
+    assert.equal(cloud.sessions.size, 0)
   })
 
   it('is not held open for a caller that says nothing, or is dead', async () => {

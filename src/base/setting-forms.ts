@@ -12,7 +12,7 @@ export function whole(from: number, to: number, unit = ''): Form<number> {
   const within = (value: unknown) => (typeof value === 'number' && Number.isInteger(value) && value >= from && value <= to ? value : undefined)
   return {
     expects: `a whole number from ${from} to ${to}${unit === '' ? '' : ` ${unit}`}`,
-    fromText: (value) => (/^-?(0|[1-9]\d*)$/.test(value) ? within(Number(value)) : undefined),
+    fromText: (value) => (/^(0|-?[1-9]\d*)$/.test(value) ? within(Number(value)) : undefined),
     fromJson: within,
     toText: String,
   }

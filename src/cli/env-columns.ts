@@ -44,7 +44,7 @@ const hostColumn: Column<Vm> = { title: 'HOST', text: ({ status }) => status?.ho
 
 const columns: Column<Vm>[] = [
   { title: 'VM', text: ({ name }) => name },
-  { title: 'IMAGE', text: ({ spec }) => spec.image },
+  { title: 'IMAGE', cut: true, text: ({ spec }) => spec.image },
   { title: 'STATE', text: ({ status }) => status?.state ?? 'pending', colour: ({ status }) => vmColours[status?.state ?? 'pending'] ?? 'yellow' },
   { title: 'CPU', align: 'right', text: ({ spec }) => String(spec.cpu) },
   { title: 'MEMORY', align: 'right', text: ({ spec }) => megabytes(spec.memMb) },

@@ -8,6 +8,8 @@ export interface PrinterOptions {
   terminal: Pick<Terminal, 'out' | 'err' | 'sameSink'>
   /** Shows an error on standard error. */
   report: (error: TtError) => Promise<unknown>
+  /** Ends mean nothing here, as with logs: a headline does not name them. */
+  endless?: boolean
 }
 
 /** One VM: its bytes as they come and as they are, so that it can stand in a pipe. */
@@ -28,6 +30,8 @@ interface Part extends Told {
   bytes: number
 }
 
+const newline = Uint8Array.of(10)
+
 /** What waits for its VM's end is kept in memory; beyond this the largest part is written out, and goes on later under a headline of its own. */
 const keptBytes = 64 * 1024 * 1024
 
@@ -35,7 +39,7 @@ const keptBytes = 64 * 1024 * 1024
  * Several VMs: what each wrote, unchanged, under a headline and whole, in the order in which they end. Standard output and standard error
  * stay apart; where they lead to different places each has the headline.
  */
-export function groupedPrinter({ terminal, report }: PrinterOptions): FramePrinter {
+export function groupedPrinter({ terminal, report, endless }: PrinterOptions): FramePrinter {
   const { out, err } = terminal
   const parts = new Map<string, Part>()
   const atLineStart = { stdout: true, stderr: true }
@@ -50,9 +54,14 @@ export function groupedPrinter({ terminal, report }: PrinterOptions): FramePrint
   const headline = async (stream: 'stdout' | 'stderr', part: Part, { words, colour }: { words: string; colour?: Colour }) => {
     const sink = stream === 'stdout' ? out : err
     const about = [part.image, ...(part.address === undefined ? [] : [part.address])].map(visible).join(', ')
-    await sink.write(`${atLineStart[stream] ? '' : '\n'}${painted(`== ${visible(part.vm)} (${about}): ${words}`, colour ?? 'bold', sink.screen())}\n`)
+    await sink.write(`${atLineStart[stream] ? '' : '\n'}${painted(`== ${visible(part.vm)} (${about})${words === '' ? '' : `: ${words}`}`, colour ?? 'bold', sink.screen())}\n`)
     atLineStart[stream] = true
     if (terminal.sameSink()) atLineStart.stdout = atLineStart.stderr = true
+  }
+  const headOf = (end: End) => {
+    if ('problem' in end) return { words: 'did not end by itself', colour: 'red' as const, always: false }
+    if (endless) return { words: '', always: true }
+    return { words: endText(end), colour: statusOf(end) === 0 ? ('green' as const) : ('red' as const), always: true }
   }
   const flush = async (part: Part, head: { words: string; colour?: Colour; always: boolean }) => {
     const has = (stream: 'stdout' | 'stderr') => part.pieces.some((piece) => piece.stream === stream)
@@ -76,13 +85,15 @@ export function groupedPrinter({ terminal, report }: PrinterOptions): FramePrint
       kept += bytes.length
       if (kept <= keptBytes) return
       const largest = [...parts.values()].reduce((most, one) => (one.bytes > most.bytes ? one : most), part)
-      await flush(largest, { words: 'runs on', always: false })
+      await flush(largest, { words: endless ? '' : 'runs on', always: false })
     },
     async end(vm, end) {
       const part = parts.get(vm)
-      if (part) await flush(part, 'problem' in end ? { words: 'did not end by itself', colour: 'red', always: false } : { words: endText(end), colour: statusOf(end) === 0 ? 'green' : 'red', always: true })
-      if ('problem' in end) await report(errorOf({ ...end.problem, subject: `vm/${vm}` }))
+      if (part) await flush(part, headOf(end))
       parts.delete(vm)
+      if (!('problem' in end)) return
+      if (!atLineStart.stderr) await write('stderr', newline)
+      await report(errorOf({ ...end.problem, subject: `vm/${vm}` }))
     },
     close: async () => undefined,
   }
@@ -95,7 +106,6 @@ const longestLineBytes = 256 * 1024
 export function prefixedPrinter({ terminal, report }: PrinterOptions): FramePrinter {
   const { out, err } = terminal
   const rests = new Map<string, Uint8Array[]>()
-  const newline = Uint8Array.of(10)
   const encoder = new TextEncoder()
   const writeLines = async (vm: string, stream: 'stdout' | 'stderr', bytes: Uint8Array) => {
     const key = `${stream} ${vm}`

@@ -24,30 +24,49 @@ export function checkedSpec(asked: EnvAsked, subject: string): EnvSpec {
   return value ?? fail('invalid', wrong ?? 'it is no ENV', { subject })
 }
 
+export interface ResolveOptions {
+  limits: Limits
+  /** What looks like an image and is none, with the reason. */
+  broken: ReadonlyMap<string, string>
+  subject: string
+  /** The groups of the ENV as it is: an update may change how many VMs of an image there are, add and drop images, not the sizes of living VMs. */
+  before?: readonly FullGroup[]
+}
+
 /**
  * The spec with prefixes made into exact images, sizes filled in (asked, else the image's, else the fallback) and indices
  * given. Pure: the same images and spec give the same result on every server.
  */
-export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, options: { limits: Limits; broken: ReadonlyMap<string, string>; subject: string }): EnvSpec {
+export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, options: ResolveOptions): EnvSpec {
   const { limits, subject } = options
   const chosen = new Map<string, Group>()
   for (const group of spec.groups) {
     checkGroup(group, limits, subject)
-    for (const name of namesOf(group, images, options)) {
+    for (const name of options.before?.some(({ image }) => image === group.image) ? [group.image as string] : namesOf(group, images, options)) {
       if (group.image === undefined && chosen.has(name)) continue // Two prefixes that pick one image make it once.
       if (chosen.has(name)) fail('invalid', `image ${name} is asked for twice`, { subject })
       chosen.set(name, group)
     }
   }
-  let first = 0
+  let first = Math.max(0, ...(options.before ?? []).map((group) => group.first + group.count))
   const groups: FullGroup[] = []
   for (const [name, group] of chosen) {
-    const full = filled(group, name, images.get(name) as ImageSpec, group.first ?? first)
+    const old = options.before?.find(({ image }) => image === name)
+    const full = old ? kept(old, group, subject) : filled(group, name, images.get(name) as ImageSpec, group.first ?? first)
     groups.push(full)
     first = Math.max(first, full.first + full.count)
   }
   checkOverlap(groups, subject)
   return { ...spec, groups, kicked: [...new Set(spec.kicked)].sort((a, b) => a - b) }
+}
+
+/** A group of a living ENV: as it is, but for its number. */
+function kept(old: FullGroup, asked: Group, subject: string): FullGroup {
+  for (const field of ['first', 'cpu', 'memMb', 'diskMb'] as const) {
+    if (asked[field] !== undefined && asked[field] !== old[field]) fail('unsupported', `${field} of living VMs of ${old.image} cannot be changed from ${old[field]} to ${asked[field]}`, { subject, remedy: 'make a new ENV' })
+  }
+  if (asked.ports?.some((port) => !old.ports.includes(port))) fail('unsupported', `ports of living VMs of ${old.image} cannot be changed`, { subject, remedy: 'make a new ENV' })
+  return { ...old, count: asked.count }
 }
 
 function filled(group: Group, name: string, image: ImageSpec, first: number): FullGroup {
@@ -64,7 +83,7 @@ function filled(group: Group, name: string, image: ImageSpec, first: number): Fu
   }
 }
 
-function namesOf(group: Group, images: ReadonlyMap<string, ImageSpec>, { broken, subject }: { broken: ReadonlyMap<string, string>; subject: string }): string[] {
+function namesOf(group: Group, images: ReadonlyMap<string, ImageSpec>, { broken, subject }: ResolveOptions): string[] {
   if (group.image !== undefined) {
     if (images.has(group.image)) return [group.image]
     const why = broken.get(group.image)

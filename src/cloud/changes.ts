@@ -16,6 +16,7 @@ export async function* changes<K extends Kind>(
   },
   call?: Call,
 ): AsyncGenerator<Change<K>> {
+  if (call?.signal?.aborted) return
   const wake: Queue<void> = queue(call?.signal)
   const touched = new Set<string>()
   const known = new Set<string>()
@@ -27,11 +28,11 @@ export async function* changes<K extends Kind>(
     touched.clear() // Listening may tell of all there is, and that comes now anyway.
     for (const name of source.names()) {
       const resource = source.get(name)
-      if (!resource) continue
+      if (!resource || call?.signal?.aborted) continue
       known.add(name)
       yield { type: 'is', resource }
     }
-    yield { type: 'synced' }
+    if (!call?.signal?.aborted) yield { type: 'synced' }
     for await (const _ of wake) {
       const names = [...touched]
       touched.clear()

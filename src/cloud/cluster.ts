@@ -1,6 +1,8 @@
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
+import type { Call } from '../model/call.ts'
 import type { Cloud, Collection } from '../model/cloud.ts'
+import { TtError } from '../model/errors.ts'
 import type { Kind } from '../model/kinds.ts'
 import type { Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
@@ -39,9 +41,45 @@ export async function cluster(options: ClusterOptions): Promise<Cloud & AsyncDis
   }
   const stack = building.move()
   return {
-    about: async () => ({ cloud: 'cluster', version, user: 'admin', role: 'admin' }),
-    collection: <K extends Kind>(kind: K) => collections[kind] as Collection<K>,
-    open: (request, call) => fanOut(seen, peer, request, call),
+    async about(call) {
+      heed(call)
+      return { cloud: 'cluster', version, user: 'admin', role: 'admin' }
+    },
+    collection: <K extends Kind>(kind: K) => heeding(collections[kind] as Collection<K>),
+    async open(request, call) {
+      heed(call)
+      return fanOut(seen, peer, request, call)
+    },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  }
+}
+
+/** Refuses a call that was given up before it began. */
+function heed(call?: Call): void {
+  if (!call?.signal?.aborted) return
+  const { reason } = call.signal
+  throw reason instanceof TtError ? reason : new TtError({ code: 'cancelled', message: 'the call was cancelled' }, reason)
+}
+
+/** The same collection, heeding each call. */
+function heeding<K extends Kind>(inner: Collection<K>): Collection<K> {
+  return {
+    async get(name, call) {
+      heed(call)
+      return inner.get(name, call)
+    },
+    async list(options, call) {
+      heed(call)
+      return inner.list(options, call)
+    },
+    async put(name, options, call) {
+      heed(call)
+      return inner.put(name, options, call)
+    },
+    async remove(name, call) {
+      heed(call)
+      return inner.remove(name, call)
+    },
+    watch: (options, call) => inner.watch(options, call),
   }
 }

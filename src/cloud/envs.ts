@@ -2,9 +2,9 @@ import type { Log } from '../base/log.ts'
 import { randomHex, type World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import type { Collection, PutOptions } from '../model/cloud.ts'
-import type { EnvSpec, FullGroup } from '../model/env.ts'
+import type { EnvSpec } from '../model/env.ts'
 import { asTtError, fail } from '../model/errors.ts'
-import { type Demand, demandOf, minus, nothing, plus } from '../model/expand.ts'
+import { type Demand, demandOf, fullGroups, minus, nothing, plus } from '../model/expand.ts'
 import { checkEnvName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart, type PhaseRecord } from '../model/records.ts'
 import { follow } from '../store/follow.ts'
@@ -86,7 +86,8 @@ async function putOnce(parts: EnvParts, name: string, options: PutOptions<'env'>
   if (old && options.uid !== undefined && options.uid === old.value.uid && options.expect === 'absent') return // Its own earlier try.
   checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
   if (options.uid !== undefined && !/^[a-z0-9]{4,32}$/.test(options.uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
-  const spec = old ? changed(old.value.spec, options.checked, subject) : resolved(options.checked, usableImages(truth), { limits: parts.limits, broken: brokenImages(truth), subject })
+  const spec = resolved(options.checked, usableImages(truth), { limits: parts.limits, broken: brokenImages(truth), subject, ...(old ? { before: fullGroups(old.value.spec) } : {}) })
+  if (old && JSON.stringify(spec) === JSON.stringify(old.value.spec)) return // Nothing to change, so nothing changes.
   const ledger = truth.ledger.entry(keys.ledger)
   const before = old ? demandOf(old.value.spec) : nothing
   const used = ledger?.value ?? nothing
@@ -121,15 +122,6 @@ function checkExpected(name: string, old: { record: EnvRecord; revision: string 
   if (!old) return missing(name)
   if (options.expect !== old.revision) fail('conflict', `ENV ${name} was changed meanwhile`, { subject, remedy: 'read it again and repeat the change' })
 }
-
-/** An update may change everything but the VMs' images, sizes and numbers. */
-function changed(old: EnvSpec, asked: EnvSpec, subject: string): EnvSpec {
-  const same = (one: EnvSpec, two: EnvSpec) => JSON.stringify(one.groups.map(essence)) === JSON.stringify(two.groups.map(essence))
-  if (!same(old, asked)) fail('unsupported', 'images, sizes and numbers of a living ENV cannot be changed yet', { subject, remedy: 'make a new ENV' })
-  return { ...asked, groups: old.groups }
-}
-
-const essence = ({ image, first, count, cpu, memMb, diskMb, ports }: EnvSpec['groups'][number]) => [image, first, count, cpu, memMb, diskMb, (ports as FullGroup['ports'])?.join()]
 
 /** Compare-and-set of the ledger: whoever admits at the same time sees a conflict and counts again. */
 export const ledgerWrite = (seen: { revision: number } | undefined, value: Demand): Write => ({ key: keys.ledger, value, expect: seen?.revision ?? 'absent' })

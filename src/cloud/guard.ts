@@ -1,5 +1,6 @@
+import type { Call } from '../model/call.ts'
 import type { Cloud, Collection, Listing } from '../model/cloud.ts'
-import { fail } from '../model/errors.ts'
+import { asTtError, fail } from '../model/errors.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import { parseVmName } from '../model/names.ts'
 import type { User } from '../model/user.ts'
@@ -48,8 +49,8 @@ function withOwner(cloud: Cloud, user: User): Cloud {
 
 function ownOnly<K extends Kind>(inner: Collection<K>, { user, cloud, kind }: { user: User; cloud: Cloud; kind: K }): Collection<K> {
   const mine = (resource: Resource<K>) => resource.owner === user.name
-  const visible = async (name: string) => {
-    const resource = await inner.get(name)
+  const visible = async (name: string, call?: Call) => {
+    const resource = await inner.get(name, call)
     if (!mine(resource)) hidden(kind, name)
     return resource
   }
@@ -61,11 +62,11 @@ function ownOnly<K extends Kind>(inner: Collection<K>, { user, cloud, kind }: { 
       return { items: items.filter(mine), missing }
     },
     async put(name, options, call) {
-      await foreignNameIsTaken(inner, name, mine)
+      await foreignNameIsTaken(inner, { name, mine }, call)
       return inner.put(name, options, call)
     },
     async remove(name, call) {
-      await visible(name)
+      await visible(name, call)
       await inner.remove(name, call)
     },
     async *watch(options, call) {
@@ -81,8 +82,8 @@ function ownOnly<K extends Kind>(inner: Collection<K>, { user, cloud, kind }: { 
 }
 
 /** Names are unique over all users, so a name that is another's is refused as taken: never overwritten, never shown. */
-async function foreignNameIsTaken<K extends Kind>(inner: Collection<K>, name: string, mine: (resource: Resource<K>) => boolean): Promise<void> {
-  const there = await inner.get(name).catch(() => undefined)
+async function foreignNameIsTaken<K extends Kind>(inner: Collection<K>, { name, mine }: { name: string; mine: (resource: Resource<K>) => boolean }, call?: Call): Promise<void> {
+  const there = await inner.get(name, call).catch((thrown: unknown) => (asTtError(thrown).code === 'not_found' ? undefined : Promise.reject(thrown)))
   if (there && !mine(there)) fail('exists', `the name ${name} is taken`, { subject: `env/${name}`, remedy: 'choose another name' })
 }
 

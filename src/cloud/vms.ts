@@ -23,9 +23,9 @@ export function vmCollection(truth: Truth): Collection<'vm'> {
     list: async (options) => ({ items: [...all(truth, options?.under)], missing: [] }),
     put: async (name) => refuse(name),
     remove: async (name) => refuse(name),
-    watch: (options, call) => {
+    async *watch(options, call) {
       if (options?.under !== undefined) envOf(truth, options.under)
-      return changes({ names: () => [...all(truth, options?.under)].map(({ name }) => name), get, listen: (touch) => listen(truth, options?.under, touch) }, call)
+      yield* changes({ names: () => [...all(truth, options?.under)].map(({ name }) => name), get, listen: (touch) => listen(truth, options?.under, touch) }, call)
     },
   }
 }

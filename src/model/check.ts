@@ -7,13 +7,9 @@ export function check<S extends v.GenericSchema>(schema: S, value: unknown): { v
   if (parsed.success) return { value: parsed.output }
   const [issue] = parsed.issues
   const path = v.getDotPath(issue) ?? 'it'
-  const found = issue.input === undefined ? 'nothing' : shown(typeof issue.input === 'string' ? issue.input : (JSON.stringify(issue.input) ?? typeof issue.input))
-  const custom = !/^Invalid \w+: /.test(issue.message)
-  return { wrong: custom ? `${path} is ${found}, allowed is ${issue.message}` : `${path} is ${found}, ${expectation(issue)}` }
-}
-
-/** The library's own words where a schema has none of ours: an unknown field, or a value of the wrong make. */
-function expectation(issue: v.BaseIssue<unknown>): string {
-  if (issue.type === 'strict_object' && issue.expected === 'never') return 'there is no such field'
-  return `expected is ${issue.expected ?? 'something else'}`
+  if (issue.expected === 'never') return { wrong: `${path} is none of its fields` }
+  if (issue.received === 'undefined') return { wrong: `${path} is missing` }
+  const found = shown(typeof issue.input === 'string' ? issue.input : (JSON.stringify(issue.input) ?? typeof issue.input))
+  const inOurWords = !/^Invalid \w+: /.test(issue.message)
+  return { wrong: `${path} is ${found}, allowed is ${inOurWords ? issue.message : (issue.expected ?? 'something else')}` }
 }

@@ -41,6 +41,10 @@ const parts = {
     writeFileSync(`${dir}/ballast`, Buffer.alloc(1 << 20))
     const lease = await store.lease(10)
     await store.commit([put('leased', 1, lease.id)])
+    const huge = Array.from({ length: 100 }, (_, at) => put(`huge/${at}`, 'x'.repeat(20_000)))
+    const [small, refused, other] = [store.commit([put('small/one', 1)]), refusal('exhausted', store.commit(huge)), store.commit([put('small/other', 1)])]
+    await refused
+    assert.equal(await other, (await small) + 1, 'those beside it have room')
     const stopped = await untilRefused(store, 'exhausted')
     assert.ok(stopped > 0)
     const [{ items, revision }] = [await store.list('')]

@@ -40,7 +40,7 @@ export function lineSession(answer: Answer, place: string): Session {
 
 /** The frame of a line; throws the error of the last line of an output that broke. */
 function said(line: string, place: string): SessionFrame {
-  const broken = /^\{"error":/.test(line) ? errorIn(line) : undefined
+  const broken = line.startsWith('{"error":') ? errorIn(line) : undefined
   if (broken) throw errorOf(broken)
   try {
     return frameOf(line)

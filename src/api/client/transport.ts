@@ -18,7 +18,8 @@ export type OpenSocket = (url: string, options: { token: string; signal: AbortSi
 export const fetchTransport: Transport = async (method, url, { headers, body, signal }) => {
   // The URL standard would take such names for directions, and the request would go elsewhere.
   if (/\/(\.|%2e){1,2}(?=[/?]|$)/i.test(url)) fail('invalid', 'a name of dots alone cannot be asked for', { subject: url })
-  const response = await fetch(url, { method, headers, body, signal, redirect: 'manual', cache: 'no-store', credentials: 'omit' })
+  const request: RequestInit = { method, headers, body, signal, redirect: 'manual', cache: 'no-store', credentials: 'omit' }
+  const response = await fetch(url, request)
   return { status: response.status, header: (name) => response.headers.get(name) ?? undefined, body: piecesOf(response.body) }
 }
 

@@ -36,7 +36,7 @@ export const doctor: Action = {
     if (findings.length > 0) await invocation.print(`${table(findings, findingColumns, screen)}\n`)
     if (leaks.length > 0) await invocation.print(table(leaks, leakColumns, screen))
     else if (!quiet && invocation.status() === 0) await invocation.print('Nothing was left behind.')
-    if (leaks.length > 0) await invocation.note(`tt: ${counted(leaks.length, 'thing')} left behind\n  a server that starts removes what is its own and belongs to nothing`)
+    if (leaks.length > 0) await invocation.note(`tt: ${counted(leaks.length, 'thing')} left behind`)
   },
 }
 
@@ -62,12 +62,12 @@ async function unusable(invocation: Invocation): Promise<Finding[]> {
 const findingColumns: Column<Finding>[] = [
   { title: 'HOST', text: ({ host }) => host },
   { title: 'CANNOT USE', text: ({ subject }) => subject },
-  { title: 'BECAUSE', text: ({ why }) => why },
+  { title: 'BECAUSE', cut: true, text: ({ why }) => why },
 ]
 
 const leakColumns: Column<Leak & { host: string }>[] = [
   { title: 'HOST', text: ({ host }) => host },
   { title: 'LEFT', text: ({ kind }) => kind, colour: () => 'red' },
   { title: 'WHAT', text: ({ subject }) => subject },
-  { title: 'WHY IT IS ONE', text: ({ why }) => why },
+  { title: 'WHY IT IS ONE', cut: true, text: ({ why }) => why },
 ]

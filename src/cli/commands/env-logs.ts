@@ -19,7 +19,7 @@ export const logs: Action = {
     const follow = given.has('follow')
     const cloud = await invocation.cloud()
     const session = await cloud.open({ type: 'logs', vms, follow }, call)
-    const options = { terminal, report }
+    const options = { terminal, report, endless: true }
     const one = isOneAtMost(vms)
     const count = () => oneOrMore(cloud, vms, call)
     const several = follow && !one && (await count()) > 1

@@ -55,14 +55,14 @@ async function printImages(invocation: Invocation, wanted: (image: Image) => boo
 const stateOf = ({ spec }: Image) => (spec.buildable ? 'not built' : 'ready')
 
 const columns: Column<Image>[] = [
-  { title: 'IMAGE', text: ({ name }) => name },
+  { title: 'IMAGE', cut: true, text: ({ name }) => name },
   { title: 'STATE', text: stateOf, colour: ({ spec }) => (spec.buildable ? 'yellow' : 'green') },
   { title: 'ENGINES', text: ({ spec }) => spec.engines.join(',') },
   { title: 'CPU', align: 'right', text: ({ spec }) => String(spec.cpu) },
   { title: 'MEMORY', align: 'right', text: ({ spec }) => megabytes(spec.memMb) },
   { title: 'DISK', align: 'right', text: ({ spec }) => megabytes(spec.diskMb) },
   { title: 'COMMANDS', text: ({ spec }) => (spec.agent === 'none' ? 'no' : 'yes') },
-  { title: 'ABOUT', text: ({ spec }) => spec.memo ?? '' },
+  { title: 'ABOUT', cut: true, text: ({ spec }) => spec.memo ?? '' },
 ]
 
 function details(image: Image): string {

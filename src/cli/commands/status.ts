@@ -30,8 +30,8 @@ async function showClient(invocation: Invocation): Promise<void> {
   }
   const columns: Column<(typeof rows)[number]>[] = [
     { title: 'SETTING', text: ({ key }) => key },
-    { title: 'VALUE', text: ({ value }) => value },
-    { title: 'FROM', text: ({ origin }) => origin },
+    { title: 'VALUE', cut: true, text: ({ value }) => value },
+    { title: 'FROM', cut: true, text: ({ origin }) => origin },
   ]
   await invocation.print(table(rows, columns, invocation.terminal.out.screen()))
 }
@@ -54,7 +54,7 @@ async function showHosts(invocation: Invocation): Promise<void> {
 type Host = Resource<'host'>
 
 const hostColumns: Column<Host>[] = [
-  { title: 'HOST', text: ({ name }) => name },
+  { title: 'HOST', cut: true, text: ({ name }) => name },
   { title: 'STATE', text: ({ status: at }) => (at?.online ? 'online' : 'offline'), colour: ({ status: at }) => (at?.online ? 'green' : 'red') },
   { title: 'VMS', align: 'right', text: ({ status: at }) => String(at?.used.vms ?? '') },
   { title: 'CPU', align: 'right', text: ({ status: at }) => ofTotal(at, 'cpu', String) },

@@ -7,14 +7,14 @@ import { runInNewContext } from 'node:vm'
 import { plainEffects } from '../../base/effects.ts'
 import { silentLog } from '../../base/log.ts'
 import { type ManualWorld, manualWorld } from '../../base/manual-world.ts'
-import { realWorld, type World } from '../../base/world.ts'
+import { realWorld, wakefulness, type World } from '../../base/world.ts'
 import { TtError } from '../../model/errors.ts'
 import type { Plan } from '../../model/plan.ts'
 import { channelContract } from '../channel/channel.contract.ts'
 import { engineContract } from './engine.contract.ts'
 import type { Engine } from './engine.ts'
 import { fake } from './fake.ts'
-import { ground } from './ground.ts'
+import { ground, heard } from './ground.ts'
 
 const planOf = (id: string, options: Record<string, unknown> = {}): Plan => ({
   id,
@@ -202,6 +202,12 @@ test('starts and commands fail as they are told to, and the same seed fails the 
   assert.equal((await outcomes({ failStart: ['env.1*', '*.7'] })).slice(0, 21), '+-+++++-++----------+')
   assert.equal(fails(await outcomes({ failStart: 0 })), 0)
 
+  await inManualTime({ failStart: 0.9, seed: 1 }, async ({ engine }) => {
+    let tries = 1
+    for (; tries < 200; tries++) if (await engine.start(planOf('env.0')).then(() => true, () => false)) break
+    assert(tries > 1 && tries < 200, `${tries} tries: each has a chance of its own`)
+  })
+
   await inManualTime({ failExec: { every: 2 } }, async ({ engine }) => {
     await engine.start(planOf('env.0'))
     assert.deepEqual((await exec(engine, 'env.0', 'true')).exit, { code: 0 })
@@ -237,11 +243,94 @@ test('a channel is closed when its guest is gone for good, and halts it when it 
     await engine.start(planOf('env.0'))
     await world.advance(0)
     assert.equal(waiting.now, 'done')
+    const { closed } = channel
     await engine.destroy('env.0')
-    assert.equal(channel.closed.aborted, true)
+    assert.equal(closed.aborted, true)
     assert.equal(engine.channel!('env.0').closed.aborted, true)
     await assert.rejects(engine.channel!('env.0').ready(), (fault: TtError) => fault.code === 'unavailable')
   }))
+
+test('what waits ends with its call, its engine and nothing later', () =>
+  inManualTime({ bootMs: 1000, exitAfterMs: 60_000 }, async ({ engine, world, restarted }) => {
+    await engine.start(planOf('env.0'))
+    const channel = engine.channel!('env.0')
+    const calls = new AbortController()
+    const given = [outcomeOf(channel.ready(calls)), outcomeOf(channel.exec({ argv: ['true'] }, { output: () => undefined }, calls))]
+    calls.abort()
+    await world.advance(0)
+    assert.deepEqual(given.map(({ now }) => now), ['cancelled', 'cancelled'])
+    assert.equal(world.timers, 1, 'only the end of the guest is waited for')
+    await engine.stop('env.0', 0)
+    assert.equal(world.timers, 0)
+
+    await engine.start(planOf('env.0'))
+    await world.advance(1000)
+    const later = new AbortController()
+    const stuck = { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) }
+    const reading = outcomeOf(channel.exec({ argv: ['cat'] }, { output: () => undefined, stdin: stuck }, later))
+    const writing = outcomeOf(channel.exec({ argv: ['pwd'] }, { output: () => new Promise<never>(() => undefined) }, later))
+    const sleeping = outcomeOf(channel.exec({ argv: ['sleep', '30'] }, { output: () => undefined }))
+    await world.advance(1)
+    later.abort()
+    await world.advance(1)
+    assert.deepEqual([reading.now, writing.now, sleeping.now], ['cancelled', 'cancelled', 'waiting'])
+
+    const line = heard(await engine.console!('env.0'))
+    await restarted()
+    await world.advance(0)
+    assert.equal(sleeping.now, 'unavailable')
+    await line.ended
+    await assert.rejects(channel.ping(), (fault: TtError) => fault.code === 'unavailable')
+  }))
+
+test('logs tell of the runs before', () =>
+  inManualTime({}, async ({ engine, world }) => {
+    await engine.start(planOf('env.0'))
+    await world.advance(2500)
+    await engine.stop('env.0', 0)
+    await engine.start(planOf('env.0'))
+    const lines = Buffer.from(await engine.logs!('env.0')).toString().split('\r\n')
+    assert.deepEqual(lines.map((line) => line.replace(/.*: /, '').split(' ')[0]), ['begins', 'ready', 'alive', 'alive', 'halted', 'begins', 'ready', ''])
+  }))
+
+test('a watcher that is slow is told of each guest once', () =>
+  inManualTime({}, async ({ engine }) => {
+    const calls = new AbortController()
+    const watched = engine.watch(calls)[Symbol.asyncIterator]()
+    await engine.start(planOf('env.0'))
+    await engine.stop('env.0', 0)
+    await engine.start(planOf('env.1'))
+    const seen = [(await watched.next()).value, (await watched.next()).value]
+    assert.deepEqual(seen, ['env.0', 'env.1'])
+    await engine.destroy('env.0')
+    assert.equal((await watched.next()).value, 'env.0')
+    calls.abort()
+    assert.equal((await watched.next()).done, true)
+  }))
+
+test('endless output leaves others their turn, and commands leave nothing behind', { timeout: 20_000 }, async () => {
+  using _awake = wakefulness()
+  const on = ground({ factory: fake, plan: (id) => planOf(id) })
+  const engine = await on.engine()
+  await engine.start(planOf('env.0'))
+  const channel = engine.channel!('env.0')
+  for (const command of [{ argv: ['head', '-c', '1000000000000', '/dev/zero'] }, { argv: ['cat'] }]) {
+    const calls = new AbortController()
+    const endless = (async function* () {
+      for (;;) yield new Uint8Array(10)
+    })()
+    setTimeout(() => calls.abort(), 30)
+    await assert.rejects(channel.exec(command, { output: () => undefined, stdin: endless }, calls), (fault: TtError) => fault.code === 'cancelled')
+  }
+  const run = async () => {
+    for (let n = 0; n < 3000; n++) await channel.exec({ argv: ['true'] }, { output: () => undefined })
+  }
+  await run()
+  const before = usedBytes()
+  await run()
+  assert(usedBytes() - before < 500_000, `3,000 commands left ${usedBytes() - before} bytes`)
+  await on.clear()
+})
 
 test('10,000 guests start within a second, are found again, and need little memory', async (t) => {
   const on = ground({ factory: fake, plan: (id) => planOf(id) })

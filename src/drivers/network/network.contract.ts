@@ -66,7 +66,7 @@ export async function inNamespace(url: string, suite: () => Promise<void>): Prom
     test(fileURLToPath(url), { skip: `no network namespace can be made here: ${error?.message ?? stderr.trim()}` }, () => undefined)
     return
   }
-  const argv = ['--net', process.execPath, ...process.execArgv, fileURLToPath(url)]
+  const argv = ['--net', process.execPath, fileURLToPath(url)]
   const ran = spawnSync('unshare', argv, { stdio: 'inherit', env: { ...process.env, TT_TEST_NAMESPACE: url } })
   process.exitCode = ran.status ?? 1
 }

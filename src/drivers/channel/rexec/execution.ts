@@ -5,21 +5,26 @@ import { TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { feeder } from './feeder.ts'
+import type { Frame } from './frame.ts'
 import { type Output, output } from './output.ts'
-import { answer, ask, execFlag, payloadLimitBytes } from './protocol.ts'
+import { answer, ask, askLimitBytes, execFlag } from './protocol.ts'
 import { refusalOf } from './refusal.ts'
 
 /** How an execution speaks to its guest. */
 export interface ExecutionWire {
-  send(type: number, ...pieces: Uint8Array[]): void
-  sendAll(frames: { type: number; pieces: Uint8Array[] }[]): void
+  /** Its number in every frame. */
+  id: number
+  /** Frames that are one write. */
+  send(frames: Frame[]): void
   /** The guest broke the protocol. */
   distrust(fault: string): void
 }
 
 /** One command from its EXEC to its end. */
 export interface Execution {
+  /** Settles after everything was delivered. */
   readonly exit: Promise<Exit>
+  start(): void
   frame(type: number, payload: Buffer): void
   /** The guest will say nothing more of it. */
   lose(why: TtError): void
@@ -28,9 +33,11 @@ export interface Execution {
 /** How long an aborted command is waited for: a guest that is frozen would never tell of its end. */
 const killPatienceMs = 1000
 
-/** Starts the command whose EXEC has this body. `exit` settles after everything was delivered. */
-export function execution(body: Buffer, command: Command, options: ExecOptions, around: { wire: ExecutionWire; world: World }, call?: Call): Execution {
+/** The command whose EXEC has this body. */
+export function execution(what: { body: Buffer; command: Command; options: ExecOptions }, around: { wire: ExecutionWire; world: World }, call?: Call): Execution {
+  const { body, command, options } = what
   const { wire, world } = around
+  const { id } = wire
   const { promise: exit, resolve, reject } = Promise.withResolvers<Exit>()
   let ended: Exit | undefined
   let dying: unknown
@@ -56,7 +63,7 @@ export function execution(body: Buffer, command: Command, options: ExecOptions, 
     signals?.stop()
     stdout.drop()
     stderr.drop()
-    wire.send(ask.kill)
+    wire.send([{ type: ask.kill, id }])
     stopWaiting = world.after(killPatienceMs, () => finish(() => reject(why)))
   }
   const abort = () => kill(reasonOf(call?.signal?.reason))
@@ -68,7 +75,7 @@ export function execution(body: Buffer, command: Command, options: ExecOptions, 
     output({
       read: (piece) => options.output(name, piece),
       credit: (bytes) => {
-        if (!ended) wire.send(ask.credit, creditOf(answer[name], bytes))
+        if (!ended) wire.send([{ type: ask.credit, id, payload: creditOf(answer[name], bytes) }])
       },
       drained: settleIfDone,
       failed: kill,
@@ -76,15 +83,21 @@ export function execution(body: Buffer, command: Command, options: ExecOptions, 
   const stdout = stream('stdout')
   const stderr = stream('stderr')
 
-  const stdin = options.stdin && feeder(options.stdin, { send: (piece) => wire.send(ask.stdin, piece), end: () => wire.send(ask.eof), failed: kill })
+  const stdin =
+    options.stdin &&
+    feeder(options.stdin, {
+      send: (piece) => wire.send(cut(piece, askLimitBytes).map((payload) => ({ type: ask.stdin, id, payload }))),
+      end: () => wire.send([{ type: ask.eof, id }]),
+      failed: kill,
+    })
   const signals =
     options.signals &&
-    feeder(namesOf(options.signals), { send: (name) => wire.send(ask.signal, name), end: () => undefined, failed: kill, unlimited: true })
-
-  wire.sendAll(framesOf(body, stdin ? 0 : execFlag.noStdin))
-  stdin?.start()
-  signals?.start()
-  call?.signal?.addEventListener('abort', abort, { once: true })
+    feeder(namesOf(options.signals), {
+      send: (payload) => wire.send([{ type: ask.signal, id, payload }]),
+      end: () => undefined,
+      failed: kill,
+      unlimited: true,
+    })
 
   const hear = (type: number, payload: Buffer): boolean => {
     if (type === answer.stdout) return stdout.take(payload)
@@ -106,6 +119,12 @@ export function execution(body: Buffer, command: Command, options: ExecOptions, 
 
   return {
     exit,
+    start() {
+      wire.send(framesOf(id, body, stdin ? 0 : execFlag.noStdin))
+      stdin?.start()
+      signals?.start()
+      call?.signal?.addEventListener('abort', abort, { once: true })
+    },
     frame(type, payload) {
       if (!hear(type, payload)) wire.distrust(`a frame of type ${type} out of place`)
     },
@@ -113,14 +132,20 @@ export function execution(body: Buffer, command: Command, options: ExecOptions, 
   }
 }
 
-const framesOf = (body: Buffer, flags: number): { type: number; pieces: Uint8Array[] }[] => {
-  const frames = []
-  const room = payloadLimitBytes - 1
-  for (let at = 0; at < body.length; at += room) {
-    const last = at + room >= body.length
-    frames.push({ type: ask.exec, pieces: [Uint8Array.of(last ? flags : execFlag.more), body.subarray(at, at + room)] })
-  }
-  return frames
+/** An EXEC: its body in pieces, each after a byte of flags. */
+const framesOf = (id: number, body: Buffer, flags: number): Frame[] =>
+  cut(body, askLimitBytes - 1).map((piece, at, pieces) => {
+    const payload = Buffer.allocUnsafe(piece.length + 1)
+    payload[0] = at + 1 < pieces.length ? execFlag.more : flags
+    payload.set(piece, 1)
+    return { type: ask.exec, id, payload }
+  })
+
+const cut = (bytes: Uint8Array, most: number): Uint8Array[] => {
+  if (bytes.length <= most) return [bytes]
+  const pieces = []
+  for (let at = 0; at < bytes.length; at += most) pieces.push(bytes.subarray(at, at + most))
+  return pieces
 }
 
 const creditOf = (stream: number, bytes: number): Uint8Array => {

@@ -1,4 +1,4 @@
-import { payloadLimitBytes, windowBytes } from './protocol.ts'
+import { windowBytes } from './protocol.ts'
 
 /** What the caller says to a command, on its way to the guest. */
 export interface Feeder {
@@ -10,6 +10,7 @@ export interface Feeder {
 }
 
 export interface FeederTarget {
+  /** A piece of any size. */
   send(piece: Uint8Array): void
   end(): void
   /** The caller's iterable threw. */
@@ -18,7 +19,7 @@ export interface FeederTarget {
   unlimited?: boolean
 }
 
-/** Reads the caller's pieces only as fast as the guest takes them, and cuts them to the size of a frame. */
+/** Reads the caller's pieces only as fast as the guest takes them. */
 export function feeder(source: AsyncIterable<Uint8Array>, target: FeederTarget): Feeder {
   const { promise: stopped, resolve: halt } = Promise.withResolvers<'stopped'>()
   let over = false
@@ -34,7 +35,7 @@ export function feeder(source: AsyncIterable<Uint8Array>, target: FeederTarget):
         await new Promise<void>((resolve) => (wake = resolve))
         continue
       }
-      const part = piece.subarray(at, at + Math.min(room, payloadLimitBytes))
+      const part = piece.subarray(at, at + room)
       target.send(part)
       sent += part.length
       at += part.length

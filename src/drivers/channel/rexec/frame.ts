@@ -1,4 +1,4 @@
-import { agreeMagic, answer, awakeMagic, fillerBytes, headerBytes, helloMagic, nonceBytes, payloadLimitBytes, protocolVersion, trailerBytes } from './protocol.ts'
+import { agreeMagic, answer, answerLimitBytes, awakeMagic, fillerBytes, headerBytes, helloMagic, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
 
 /** What the bytes of a guest mean. Called in order, from inside `hear`. */
 export interface Listener {
@@ -55,7 +55,7 @@ export function ear(listener: Listener): Ear {
   const judge = (bytes: Buffer, at: number): number => {
     const length = bytes.readUInt32LE(at)
     const type = bytes[at + 4] as number
-    if (length <= payloadLimitBytes && type >= answer.facts && type <= answer.halted) return headerBytes + length + trailerBytes
+    if (length <= answerLimitBytes && type >= answer.facts && type <= answer.halted) return headerBytes + length + trailerBytes
     if (type === 0) lose()
     else reject(`a frame of type ${type} with ${length} bytes`)
     return 0
@@ -155,19 +155,28 @@ export function hello(nonce: Uint8Array): Buffer {
   return bytes
 }
 
-/** A frame of one or more payload pieces, ready to be sent. */
-export function frame(trailer: Uint8Array, type: number, id: number, ...pieces: Uint8Array[]): Buffer {
-  let length = 0
-  for (const piece of pieces) length += piece.length
-  const bytes = Buffer.allocUnsafe(headerBytes + length + trailerBytes)
-  bytes.writeUInt32LE(length, 0)
-  bytes[4] = type
-  bytes.writeUInt32LE(id, 5)
-  let at = headerBytes
-  for (const piece of pieces) {
-    bytes.set(piece, at)
-    at += piece.length
+/** One frame for `pack`. */
+export interface Frame {
+  type: number
+  id: number
+  payload?: Uint8Array
+}
+
+/** Frames as they are sent, in one piece of memory. */
+export function pack(trailer: Uint8Array, frames: readonly Frame[]): Buffer {
+  let size = 0
+  for (const { payload } of frames) size += headerBytes + (payload?.length ?? 0) + trailerBytes
+  const bytes = Buffer.allocUnsafe(size)
+  let at = 0
+  for (const { type, id, payload } of frames) {
+    const length = payload?.length ?? 0
+    bytes.writeUInt32LE(length, at)
+    bytes[at + 4] = type
+    bytes.writeUInt32LE(id, at + 5)
+    if (payload) bytes.set(payload, at + headerBytes)
+    at += headerBytes + length
+    bytes.set(trailer, at)
+    at += trailerBytes
   }
-  bytes.set(trailer, at)
   return bytes
 }

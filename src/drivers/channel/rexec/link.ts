@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type { World } from '../../../base/world.ts'
-import { ear, frame, hello, nonceOf } from './frame.ts'
+import { ear, type Frame, hello, nonceOf, pack } from './frame.ts'
 import { answer, ask, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
 
 /** What happens on a link. */
@@ -19,10 +19,8 @@ export type LinkEnd = { why: 'closed' | 'silent' } | { why: 'broken' | 'foreign'
 /** One stream to one agent. */
 export interface Link {
   readonly up: boolean
-  /** One frame; only while up. */
-  send(type: number, id: number, ...pieces: Uint8Array[]): void
-  /** Several frames that are one write. */
-  sendAll(frames: { type: number; id: number; pieces: Uint8Array[] }[]): void
+  /** Sends frames in one write; drops them while not up. */
+  send(frames: readonly Frame[]): void
   /** The guest sent what it may not: ends the link as broken. */
   distrust(fault: string): void
   /** Says good-bye, if anybody listens, and closes; the owner hears `ended` at once. */
@@ -107,18 +105,15 @@ export function link(stream: Duplex, world: World, owner: LinkOwner, patienceMs:
     get up() {
       return state === 'up'
     },
-    send(type, id, ...pieces) {
-      if (state === 'up') stream.write(frame(trailer, type, id, ...pieces))
-    },
-    sendAll(frames) {
-      if (state === 'up') stream.write(Buffer.concat(frames.map(({ type, id, pieces }) => frame(trailer, type, id, ...pieces))))
+    send(frames) {
+      if (state === 'up') stream.write(pack(trailer, frames))
     },
     distrust: (fault) => finish({ why: 'broken', fault }),
     end() {
       if (state !== 'up') return finish({ why: 'closed' })
       const stop = world.after(farewellMs, () => stream.destroy())
       stream.once('close', stop)
-      stream.end(frame(trailer, ask.bye, 0), () => stream.destroy())
+      stream.end(pack(trailer, [{ type: ask.bye, id: 0 }]), () => stream.destroy())
       state = 'ended'
       owner.ended({ why: 'closed' })
     },

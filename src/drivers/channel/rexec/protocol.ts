@@ -4,11 +4,14 @@ export const protocolVersion = 1
 /** A frame is `u32 length, u8 type, u32 id, payload, trailer`; all numbers little-endian. */
 export const headerBytes = 9
 export const trailerBytes = 8
-export const payloadLimitBytes = 64 << 10
-export const frameLimitBytes = headerBytes + payloadLimitBytes + trailerBytes
 
-/** Zeros before HELLO and AWAKE: more than any frame can hold, enough to complete any. */
-export const fillerBytes = frameLimitBytes
+/** Payload to the guest: with it a HELLO fits into one page, and a virtio port hands out single pages. */
+export const askLimitBytes = 4000
+/** Payload to the host: a virtio port takes 32 KiB at once. */
+export const answerLimitBytes = 32_000
+
+/** Zeros before a HELLO: more than any frame to the guest can hold, enough to complete any. Before an AWAKE it is the same with frames to the host. */
+export const fillerBytes = headerBytes + askLimitBytes + trailerBytes
 
 /** No byte of a nonce is zero; the last eight are the trailer of every frame. */
 export const nonceBytes = 16

@@ -4,6 +4,7 @@ import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Channel, ChannelFactory } from '../channel.ts'
 import { type Execution, execution, reasonOf } from './execution.ts'
+import type { Frame } from './frame.ts'
 import { type Link, link, type LinkEnd } from './link.ts'
 import { answer, ask } from './protocol.ts'
 import { refusalOf } from './refusal.ts'
@@ -141,7 +142,7 @@ export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
       lose: reject,
     })
     call?.signal?.addEventListener('abort', give, { once: true })
-    current?.send(what.type, id, what.payload)
+    current?.send([{ type: what.type, id, payload: what.payload }])
     try {
       await promise
     } finally {
@@ -164,15 +165,13 @@ export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
       const over = current
       if (!over?.up) fail('unavailable', 'the connection to the guest broke before the command was sent')
       const id = nextId()
-      const wire = {
-        send: (type: number, ...pieces: Uint8Array[]) => {
-          if (pending.has(id)) over.send(type, id, ...pieces)
-        },
-        sendAll: (frames: { type: number; pieces: Uint8Array[] }[]) => over.sendAll(frames.map((one) => ({ ...one, id }))),
-        distrust: (fault: string) => over.distrust(fault),
+      // Once it is settled, nothing is said of it any more: by then its link may be up with another agent.
+      const send = (frames: Frame[]) => {
+        if (pending.has(id)) over.send(frames)
       }
-      const running = execution(body, command, options, { wire, world }, call)
+      const running = execution({ body, command, options }, { wire: { id, send, distrust: over.distrust }, world }, call)
       pending.set(id, running)
+      running.start()
       try {
         return await running.exit
       } finally {

@@ -37,15 +37,26 @@ export function fakeChannel(id: string, room: Room): Channel {
     }
   }
 
-  /** Aborts when the command must end: with its call, its channel, or the run of its guest. */
+  /** Aborts when a command must end: with its call, the run of its guest, or the engine. */
   const fateOf = (call?: Call) => {
-    const lost = new AbortController()
+    const fate = new AbortController()
     const run = runOf(room.guest(id), room.world.now())
-    const stop = room.changes.hear(id, () => {
-      if (runOf(room.guest(id), room.world.now())?.from !== run?.from) lost.abort(new TtError({ code: 'unavailable', message: 'the guest stopped: whether the command had an effect is not known' }))
-    })
-    const outer = [closing.signal, ...(call?.signal ? [call.signal] : [])]
-    return { signal: AbortSignal.any([...outer, lost.signal]), end: () => (stop(), lost.abort()) }
+    const giveUp = () => fate.abort(asTtError(call?.signal?.reason))
+    const close = () => fate.abort(why)
+    const check = () => {
+      if (room.disposed || runOf(room.guest(id), room.world.now())?.from === run?.from) return checkGuest()
+      fate.abort(new TtError({ code: 'unavailable', message: 'the guest stopped: whether the command had an effect is not known' }))
+    }
+    const deaf = room.changes.hear(id, check)
+    call?.signal?.addEventListener('abort', giveUp)
+    closing.signal.addEventListener('abort', close)
+    const end = () => {
+      deaf()
+      call?.signal?.removeEventListener('abort', giveUp)
+      closing.signal.removeEventListener('abort', close)
+      fate.abort()
+    }
+    return { signal: fate.signal, end }
   }
 
   return {
@@ -69,7 +80,7 @@ export function fakeChannel(id: string, room: Room): Channel {
       try {
         return await Promise.race([run(), signals.deadly, aborted(fate.signal)])
       } catch (fault) {
-        throw fate.signal.aborted ? asTtError(fate.signal.reason) : fault
+        throw fate.signal.aborted ? fate.signal.reason : fault
       } finally {
         fate.end()
         input.close()

@@ -55,6 +55,7 @@ function player(name: string) {
       return 'ok'
     },
     askKept: async (id: number, waitMs: number) => (await kept.get(id)?.ask(waitMs)) ?? 'no such line',
+    hangUp: () => kept.forEach((one) => one.close()),
   }
 }
 
@@ -86,7 +87,7 @@ function servePeer(): void {
   createInterface({ input: process.stdin }).on('line', (text) => {
     const [number, verb, ...args] = JSON.parse(text) as [number, string, ...unknown[]]
     void me[verb]?.(...args).then((answer) => process.stdout.write(`${JSON.stringify([number, answer])}\n`))
-  })
+  }).on('close', () => process.exit())
 }
 
 /** A player in a network namespace of its own, which is gone with it. */
@@ -161,7 +162,8 @@ async function suite(): Promise<void> {
   const host = player('host')
   after(async () => {
     for (const one of [g1, g2, g3, g4, outside]) one.end()
-    await driver.clear()
+    host.hangUp()
+    await (await on.driver()).clear()
     await on.clear()
   })
 
@@ -316,6 +318,5 @@ async function suite(): Promise<void> {
     await answers(outside, '192.0.2.1', p3, 'g3 saw 192.0.2.2')
     await silent(g3, '192.0.2.2', 80)
     await answers(g1, '192.0.2.2', 80, 'outside saw 192.0.2.1')
-    await next.clear()
   })
 }

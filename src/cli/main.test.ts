@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import type { Problem } from '../model/errors.ts'
+import type { SessionFrame } from '../model/session.ts'
+import { type Played, rehearse, type Stage } from './rehearsal.ts'
+import { envOf, hostOf, imageOf, vmOf } from './specimens.ts'
+
+const golden = join(import.meta.dirname, 'golden')
+const played = new Set<string>()
+
+/** What was written and the status, as in golden/NAME.txt. TT_UPDATE_GOLDEN=1 writes the files instead: read the difference before it is kept. */
+function shows(name: string, args: string | readonly string[], stage: Stage = {}): void {
+  played.add(`${name}.txt`)
+  test(`golden: ${name}`, async () => {
+    const transcript = transcriptOf(args, await rehearse(args, stage))
+    const path = join(golden, `${name}.txt`)
+    if (process.env.TT_UPDATE_GOLDEN) writeFileSync(path, transcript)
+    assert.equal(transcript, existsSync(path) ? readFileSync(path, 'utf8') : '')
+  })
+}
+
+function transcriptOf(args: string | readonly string[], { out, err, status }: Played): string {
+  const line = typeof args === 'string' ? args : args.map((word) => (/^[\w./=:,-]+$/.test(word) ? word : JSON.stringify(word))).join(' ')
+  return `$ tt ${line}\n${out}${err === '' ? '' : `(stderr)\n${err}`}(status ${status})\n`
+}
+
+after(() => assert.deepEqual(readdirSync(golden).filter((file) => file.endsWith('.txt') && !played.has(file)), [], 'files that no test plays'))
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+const screen = { columns: 80, colour: true }
+const problem = (code: Problem['code'], message: string, more: Partial<Problem> = {}): Problem => ({ code, message, ...more })
+
+const demo = envOf('demo')
+const broken = envOf('broken', {
+  status: {
+    phase: 'failed',
+    ready: 0,
+    problems: [
+      { vm: 'broken.0', problem: problem('timeout', 'the guest did not answer within 10 min', { remedy: 'see what it printed: `tt env logs broken -m 0`' }) },
+      { vm: 'broken.1', problem: problem('exhausted', 'no host claimed it within 10 min') },
+    ],
+    more: 3,
+    vms: 5,
+  },
+})
+const halted = envOf('halted', { spec: { stopped: true, lifetimeSeconds: null }, status: { ready: 0, expires: undefined } })
+const bobs = envOf('bobs', { owner: 'bob', status: { expires: '2026-01-01T00:03:00.000Z' } })
+const envs = [bobs, broken, demo, halted]
+const vms = [vmOf('demo.0'), vmOf('demo.1', { status: { state: 'booting', host: 'h2', ports: { 22: 40_001, 80: 40_002 } } })]
+const images = [imageOf('demo-os', { agent: 'none', memo: 'two tasks that print A and B', memMb: 16, diskMb: 0, ports: [], buildable: true }), imageOf('micro', { buildable: false }), imageOf('qemu:centos-7.2:default', { memo: undefined, cpu: 2, memMb: 1024, diskMb: 40_960 })]
+const evil = '\x1b]0;owned\x07\x1b[2J‮gnp\u009b31m'
+
+shows('help', '')
+shows('help-env', 'env')
+shows('help-env-run', 'env run --help')
+shows('help-words', 'help env add')
+shows('version', '--version')
+shows('unknown-command', 'evn list')
+shows('unknown-word', 'env lst')
+shows('unknown-flag', 'env add x --os-prefx=a')
+shows('unknown-flag-json', '--json env add x --os-prefx=a')
+shows('missing-operand', 'env show')
+shows('server-word', 'up')
+
+shows('status', 'status', { variables: { TT_SERVER: 'h9:1' }, config: '{"server":"h8:2","token":"secret","clientId":"laptop"}' })
+shows('status-json', 'status --json', { tokens: { '127.0.0.1:9527': 'own' } })
+shows('status-server', 'status --server', { host: [hostOf('h1'), hostOf('h2', { online: false, engines: [], unusable: [] })], image: images, missing: [problem('unavailable', 'h3 does not answer', { subject: 'host/h3' })] })
+shows('status-server-json', 'status -s --json', { host: [hostOf('h1')], image: images })
+
+shows('env-list', 'env list', { env: envs })
+shows('env-listall', 'env listall', { env: envs })
+shows('env-list-screen', 'env list', { env: envs, screen })
+shows('env-list-quiet', 'env list -q', { env: envs })
+shows('env-list-json', '--json env list', { env: [demo, halted], missing: [problem('unavailable', 'h3 does not answer')] })
+shows('env-list-empty', 'env list')
+
+shows('env-show', 'env show demo broken none', { env: envs, vm: vms })
+shows('env-show-json', 'env show demo none --json', { env: envs, vm: vms })
+shows('env-show-narrow', 'env show demo', { env: envs, vm: vms, screen: { columns: 60, colour: false } })
+shows('env-show-hostile', 'env show demo', { env: [demo], vm: [vmOf('demo.0', { spec: { image: evil }, status: { problem: problem('failed', evil) } })] })
+
+const comesUp: Stage = { vm: [vmOf('new.0'), vmOf('new.1')], steps: [{ kind: 'env', name: 'new', status: { ready: 1 } }, 'break', { kind: 'env', name: 'new', status: { phase: 'ready', ready: 2 } }] }
+shows('env-add', 'env add new -s micro -d 1', comesUp)
+shows('env-add-screen', 'env add new -s micro -d 1', { ...comesUp, screen })
+shows('env-add-json', 'env add new -s micro -d 1 --json', comesUp)
+shows('env-add-quiet', 'env add new -s micro -d 1 -q', comesUp)
+shows('env-add-no-wait', 'env add new -s micro,demo -d 1 --no-wait', {})
+shows('env-add-taken', 'env add demo -s micro', { env: [demo] })
+shows('env-add-interrupted', 'env add new -s micro', { interruptMs: 200 })
+shows('env-add-deleted', 'env add new -s micro', { steps: [{ kind: 'env', name: 'new', gone: true }] })
+const fails: Stage = { steps: [{ kind: 'env', name: 'new', status: { phase: 'failed', vms: 2, problems: broken.status?.problems } }] }
+shows('env-add-failed', 'env add new -s micro -d 1', fails)
+shows('env-add-failed-json', 'env add new -s micro -d 1 --json', fails)
+
+shows('env-del', 'env del demo none bobs', { env: envs, steps: [{ kind: 'env', name: 'bobs', gone: true }, 'break', { kind: 'env', name: 'demo', gone: true }] })
+shows('env-del-json', 'env del demo none --json', { env: envs, steps: [{ kind: 'env', name: 'demo', gone: true }] })
+shows('env-stop', 'env stop demo halted', { env: envs, vm: vms, steps: [{ kind: 'vm', name: 'demo.0', status: { state: 'stopped' } }, { kind: 'vm', name: 'demo.1', status: { state: 'stopped' } }] })
+shows('env-start-failed', 'env start halted', { env: envs, vm: [vmOf('halted.0', { status: { state: 'stopped' } })], steps: [{ kind: 'vm', name: 'halted.0', status: { state: 'failed', problem: problem('exhausted', 'there is no memory left') } }] })
+shows('env-update', 'env update demo -l +2h', { env: envs })
+shows('env-update-over', 'env update demo -l 60', { env: envs })
+
+const began = (vm: string, image = 'micro'): SessionFrame => ({ type: 'begin', vm, image, address: '192.0.2.1' })
+const wrote = (vm: string, type: 'stdout' | 'stderr', text: string): SessionFrame => ({ type, vm, data: bytes(text) })
+const ended = (vm: string, code: number): SessionFrame => ({ type: 'exit', vm, code })
+const noAgent: SessionFrame = { type: 'problem', vm: 'demo.2', problem: problem('unsupported', 'it has no agent, so no command can be run in it', { remedy: 'see `tt env logs demo -m 2`' }) }
+const three: Stage = {
+  env: [demo],
+  frames: [began('demo.0'), wrote('demo.0', 'stdout', 'a  b\n'), began('demo.1'), wrote('demo.1', 'stdout', 'a  b'), wrote('demo.1', 'stderr', 'err\n'), ended('demo.1', 3), began('demo.2', 'demo-os'), noAgent, wrote('demo.0', 'stderr', 'err\n'), ended('demo.0', 0)],
+}
+const one: Stage = { env: [envOf('demo', { spec: { groups: [{ ...demo.spec.groups[0]!, count: 1 }] } })], frames: [began('demo.0'), wrote('demo.0', 'stdout', `${evil}a  b`), wrote('demo.0', 'stderr', 'err\n'), ended('demo.0', 3)] }
+const command = ['-c', 'echo "a  b"; echo err >&2; exit 3']
+shows('env-run', ['env', 'run', 'demo', ...command], three)
+shows('env-run-screen', ['env', 'run', 'demo', ...command], { ...three, screen })
+shows('env-run-prefix', ['env', 'run', 'demo', '--prefix', ...command], three)
+shows('env-run-json', ['env', 'run', 'demo', '--json', ...command], { frames: [...three.frames!, began('demo.10'), { type: 'stdout', vm: 'demo.10', data: Uint8Array.of(255, 0) }, { type: 'exit', vm: 'demo.10', signal: 'SIGKILL' }] })
+shows('env-run-one', ['env', 'run', 'demo', ...command], one)
+shows('env-run-one-killed', ['env', 'run', 'demo', '-m', '0', ...command], { frames: [began('demo.0'), { type: 'exit', vm: 'demo.0', signal: 'SIGKILL' }] })
+shows('env-run-lost', ['env', 'run', 'demo', ...command], { frames: [began('demo.0'), began('demo.1'), wrote('demo.0', 'stdout', 'half'), ended('demo.1', 0)] })
+shows('env-run-broken', ['env', 'run', 'demo', '-m0', ...command], { frames: [began('demo.0'), { broken: problem('unavailable', 'the connection to the server broke') }] })
+shows('env-run-stopped', ['env', 'run', 'halted', ...command], { opening: problem('not_ready', 'ENV halted is stopped', { subject: 'env/halted', remedy: 'start it first: `tt env start halted`' }) })
+shows('env-logs', 'env logs demo', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'boot\n'), began('demo.1'), wrote('demo.1', 'stdout', 'boot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
+shows('env-logs-follow', 'env logs demo -f', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'bo'), began('demo.1'), wrote('demo.1', 'stdout', 'A\nB'), wrote('demo.0', 'stdout', 'ot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
+
+shows('image-list', 'image list', { image: images })
+shows('image-recipes', 'image recipes', { image: images })
+shows('image-show', 'image show micro none', { image: images })
+shows('image-show-json', 'image show micro --json', { image: images })
+shows('image-build', 'image build micro', { frames: [{ type: 'note', host: 'h1', text: 'unpacking' }, { type: 'built', host: 'h1', image: 'micro' }] })
+shows('doctor', 'doctor', { host: [hostOf('h1'), hostOf('h2', { online: false, unusable: [] })] })
+const leak: SessionFrame = { type: 'leak', host: 'h1', leak: { kind: 'tap', subject: 'tt1abc', why: 'its name has the mark of this server, and no VM has it' } }
+shows('doctor-leaks', 'doctor --leaks', { frames: [leak] })
+shows('doctor-leaks-json', 'doctor --leaks --json', { frames: [leak] })
+shows('doctor-leaks-none', 'doctor --leaks')
+shows('doctor-denied', 'doctor', { opening: problem('denied', 'only an admin may ask for doctor', { subject: 'doctor' }) })

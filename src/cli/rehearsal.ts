@@ -1,0 +1,93 @@
+import { type ManualWorld, manualWorld } from '../base/manual-world.ts'
+import { type Endpoint, endpointText } from '../base/endpoint.ts'
+import { main } from './main.ts'
+import { type Script, type ScriptedCloud, scriptedCloud } from './scripted-cloud.ts'
+import type { Screen, Terminal } from './terminal.ts'
+
+export interface Stage extends Script {
+  variables?: Record<string, string>
+  /** The text of the file of settings, or an Error that reading it throws. */
+  config?: string | Error
+  files?: Record<string, string>
+  screen?: Screen
+  /** Tokens of servers on this machine, by their address. */
+  tokens?: Record<string, string>
+  stdin?: string[]
+  /** Ctrl-C after so many milliseconds. */
+  interruptMs?: number
+  sameSink?: boolean
+}
+
+export interface Played {
+  status: number
+  out: string
+  err: string
+  /** Both, in the order in which they came. */
+  both: string
+  /** The file of settings afterwards. */
+  config?: string
+  /** Where it connected to, and with which token. */
+  connected: { server: string; token: string }[]
+  cloud: ScriptedCloud
+}
+
+/** Nothing that is rehearsed waits longer. */
+const longestMs = 300_000
+
+/** A whole call of the command line, with a Terminal in memory and a Cloud that plays a script. Time passes by itself, at once. */
+export async function rehearse(args: string | readonly string[], stage: Stage = {}): Promise<Played> {
+  const world: ManualWorld = manualWorld()
+  const cloud = scriptedCloud(stage, world)
+  const pieces: { to: 'out' | 'err'; text: string }[] = []
+  const controller = new AbortController()
+  const played = { connected: [] as Played['connected'], config: stage.config instanceof Error ? undefined : stage.config }
+  const output = (to: 'out' | 'err'): Terminal['out'] => {
+    const decoder = new TextDecoder()
+    return {
+      write: async (data) => void pieces.push({ to, text: typeof data === 'string' ? data : decoder.decode(data, { stream: true }) }),
+      screen: () => stage.screen,
+    }
+  }
+  const terminal: Terminal = {
+    args: typeof args === 'string' ? args.split(' ').filter((word) => word !== '') : args,
+    out: output('out'),
+    err: output('err'),
+    sameSink: () => stage.sameSink ?? stage.screen !== undefined,
+    input: () => ReadableStream.from((stage.stdin ?? []).map((text) => new TextEncoder().encode(text))),
+    keyboard: () => undefined,
+    variables: stage.variables ?? {},
+    config: {
+      path: '/home/ann/.config/tt/config.json',
+      read() {
+        if (stage.config instanceof Error) throw stage.config
+        return played.config
+      },
+      write: (text) => void (played.config = text),
+    },
+    readFile: (path) => stage.files?.[path] ?? absent(path),
+    ownToken(server: Endpoint) {
+      const token = stage.tokens?.[endpointText(server)]
+      return token === undefined ? undefined : { token, path: `/var/lib/tt/${server.host}-${server.port}/token` }
+    },
+    async connect(server, token) {
+      played.connected.push({ server: endpointText(server), token })
+      return { cloud }
+    },
+    world,
+    signal: controller.signal,
+    version: async () => '0.1.0',
+  }
+  if (stage.interruptMs !== undefined) world.after(stage.interruptMs, () => controller.abort())
+  let over = false
+  const running = main(terminal).finally(() => (over = true))
+  while (!over) {
+    if (world.ticks() > longestMs) throw new Error(`tt ${terminal.args.join(' ')} does not end`)
+    await world.advance(50)
+  }
+  const textOf = (to?: 'out' | 'err') => pieces.flatMap((piece) => (to === undefined || piece.to === to ? [piece.text] : [])).join('')
+  return { ...played, status: await running, out: textOf('out'), err: textOf('err'), both: textOf(), cloud }
+}
+
+const absent = (path: string): never => {
+  throw new Error(`ENOENT: no such file or directory, open '${path}'`)
+}

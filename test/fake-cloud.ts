@@ -1,0 +1,70 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { plainEffects } from '../src/base/effects.ts'
+import { silentLog } from '../src/base/log.ts'
+import { realWorld } from '../src/base/world.ts'
+import { cluster } from '../src/cloud/cluster.ts'
+import { fake as fakeEngine } from '../src/drivers/engine/fake.ts'
+import { fake as fakeNetwork } from '../src/drivers/network/fake.ts'
+import { fake as fakeVolume } from '../src/drivers/volume/fake.ts'
+import { runHost } from '../src/host/host.ts'
+import type { Cloud } from '../src/model/cloud.ts'
+import type { Store } from '../src/store/store.ts'
+import { memoryStore } from '../src/store/memory.ts'
+
+/** A directory that goes away with what it is used for. */
+export function temporaryDir(name: string): { dir: string } & Disposable {
+  const dir = mkdtempSync(join(tmpdir(), `tt-${name}-`))
+  return { dir, [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+export interface FakeCloud extends AsyncDisposable {
+  cloud: Cloud
+  store: Store
+  leaks(): Promise<object[]>
+}
+
+/**
+ * Cluster and one host in this process, on the fakes: everything real but the guests. Called again with the same directory and store it is the same
+ * server started anew.
+ */
+export async function fakeCloud({ dir, store, engine = {} }: { dir: string; store?: Store; engine?: Record<string, unknown> }): Promise<FakeCloud> {
+  await using building = new AsyncDisposableStack()
+  const kept = store ?? building.use(memoryStore({ world: realWorld }))
+  const home = (kind: string) => {
+    mkdirSync(join(dir, kind), { recursive: true })
+    return { dir: join(dir, kind), mark: 'fakes', world: realWorld, effects: plainEffects(), log: silentLog }
+  }
+  const engineDriver = building.use(await fakeEngine(home('engine'), engine))
+  const volume = building.use(await fakeVolume(home('volume'), {}))
+  const network = building.use(await fakeNetwork(home('network'), { subnet: '10.77.0.0/16', bind: '127.0.0.1' }))
+  const host = building.use(
+    await runHost({
+      name: 'one',
+      address: '127.0.0.1:9527',
+      version: '0',
+      store: kept,
+      world: realWorld,
+      effects: plainEffects(),
+      log: silentLog,
+      engines: new Map([['fake', { engine: engineDriver, version: '1' }]]),
+      volume: { name: 'fake', driver: volume },
+      network: { name: 'fake', driver: network },
+      channels: {},
+      unusable: [],
+      total: { cpu: 20_000, memMb: 2_000_000, diskMb: 20_000_000, vms: 20_000 },
+      subnet: '10.77.0.0/16',
+      portFrom: 40_000,
+      portTo: 59_999,
+      images: { dirs: [], cacheDir: join(dir, 'images') },
+      dataDir: dir,
+      expected: new Set(['engine', 'volume', 'network', 'images', 'store']),
+      uidOf: () => undefined,
+      boot: 'this one',
+    }),
+  )
+  const cloud = building.use(await cluster({ store: kept, world: realWorld, log: silentLog, version: '0', peer: (name) => (name === 'one' ? host.peer : undefined), limits: { copiesMax: 20_000 } }))
+  const stack = building.move()
+  return { cloud, store: kept, leaks: host.leaks, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
