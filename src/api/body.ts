@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { fail } from '../model/errors.ts'
 
 /** The largest body that is read. */
-export const bodyBytes = 4 * 1024 * 1024
+const bodyBytes = 4 * 1024 * 1024
 /** Deeper nesting than any request has; what walks over a body may recurse. */
 const nestingMax = 64
 

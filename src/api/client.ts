@@ -15,8 +15,6 @@ import { tagOf } from './preconditions.ts'
 import { pathOf, pathTo } from './routes.ts'
 import { needsInput } from './sessions.ts'
 
-export type { OpenSocket, Transport, TransportAnswer } from './client/transport.ts'
-
 export interface HttpCloudOptions {
   token: string
   /** How requests travel; `fetch` if left out. Proxies of the environment are not used: a cloud is reached directly. */

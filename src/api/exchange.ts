@@ -180,6 +180,7 @@ function refuse(thrown: unknown, { response, log, id }: { response: ServerRespon
     response.destroy()
     return
   }
-  if (problem.code === 'unauthenticated') response.setHeader('www-authenticate', 'Bearer')
+  // A stranger is not kept: the rest of what it sends is not waited for.
+  if (problem.code === 'unauthenticated') response.setHeader('www-authenticate', 'Bearer').setHeader('connection', 'close')
   sendProblem(response, isFault ? { code: 'internal', message: 'the server has a fault', remedy: `look for the request ${id} in its log` } : problem)
 }

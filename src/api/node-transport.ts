@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { WebSocket } from 'ws'
 import { errorOf, type Problem } from '../model/errors.ts'
-import type { OpenSocket, Transport } from './client.ts'
+import type { OpenSocket, Transport } from './client/transport.ts'
 import type { Wire } from './wire.ts'
 
 /** What `httpCloud` travels by on Node: connections that are kept, and `ws` once a session needs it. */

@@ -63,7 +63,7 @@ export function pathOf(id: RouteId, params: Record<string, string | number> = {}
   return path.replace(/\{(\w+)\+?\}/g, (_all, name: string) => segment(String(params[name] ?? '')))
 }
 
-export const routeOf = (id: RouteId): Route => routes.find((route) => route.id === id) as Route
+const routeOf = (id: RouteId): Route => routes.find((route) => route.id === id) as Route
 
 /** A lone surrogate has no percent-encoding; it becomes U+FFFD, which no name has either. */
 const segment = (text: string) => encodeURIComponent(text.toWellFormed())

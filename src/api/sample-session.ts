@@ -49,9 +49,9 @@ const done: Exit = { code: 0 }
 async function* answer(request: SessionRequest, guest: Guest): AsyncGenerator<Uint8Array, Exit> {
   if (request.type === 'logs') {
     yield bytes(`${guest.vm} says hello\n`)
-    if (request.follow) return yield* follow(guest)
+    return request.follow ? yield* heard(guest, { echo: false }) : done
   }
-  if (request.type === 'console') return yield* copy(guest)
+  if (request.type === 'console') return yield* heard(guest, { echo: true })
   if (request.type !== 'exec') return done
   const { command, env, cwd } = request
   const [word = '', ...rest] = command.argv ?? (command.shell ?? '').split(' ')
@@ -59,49 +59,37 @@ async function* answer(request: SessionRequest, guest: Guest): AsyncGenerator<Ui
   return run ? yield* run(rest, { ...guest, env: { ...env, cwd: cwd ?? '/' } }) : { code: 127 }
 }
 
+type Run = (rest: string[], guest: Guest & { env: Record<string, string> }) => AsyncGenerator<Uint8Array, Exit>
+
 /** What guests understand. */
-const words: Record<string, (rest: string[], guest: Guest & { env: Record<string, string> }) => AsyncGenerator<Uint8Array, Exit>> = {
-  async *echo(rest) {
-    yield bytes(`${rest.join(' ')}\n`)
-    return done
-  },
-  async *exit([code]) {
-    return { code: Number(code) }
-  },
-  cat: (_rest, guest) => copy(guest),
-  /** So many bytes of every value. */
-  async *bytes([count]) {
-    yield Uint8Array.from({ length: Number(count) }, (_, at) => at)
-    return done
-  },
+const words: Record<string, Run> = {
+  echo: (rest) => said(`${rest.join(' ')}\n`),
+  exit: ([code]) => said('', { code: Number(code) }),
+  env: ([name = ''], { env }) => said(`${env[name]}\n`),
+  cat: (_rest, guest) => heard(guest, { echo: true }),
+  /** Until a signal comes. */
+  sleep: (_rest, guest) => heard(guest, { echo: false }),
   /** Without end. */
   async *flood(_rest, { signal }) {
     const piece = new Uint8Array(64 * 1024).fill(120)
     while (!signal.aborted) yield piece
     return done
   },
-  /** Until a signal comes. */
-  sleep: (_rest, guest) => follow(guest),
-  async *env([name = ''], { env }) {
-    yield bytes(`${env[name]}\n`)
-    return done
-  },
   /** The session itself breaks. */
-  async *fault() {
-    return fail('failed', 'the session broke', { subject: 'session', remedy: 'try again' })
-  },
+  fault: () => fail('failed', 'the session broke', { subject: 'session', remedy: 'try again' }),
 }
 
-async function* copy({ input }: Guest): AsyncGenerator<Uint8Array, Exit> {
-  for await (const said of input) {
-    if (said.type === 'eof') break
-    if (said.type === 'stdin') yield said.data
-    if (said.type === 'signal') return { signal: said.signal }
-    if (said.type === 'size') yield bytes(`${said.columns}x${said.rows}\n`)
-  }
-  return done
+async function* said(text: string, exit: Exit = done): AsyncGenerator<Uint8Array, Exit> {
+  if (text !== '') yield bytes(text)
+  return exit
 }
-async function* follow({ input }: Guest): AsyncGenerator<Uint8Array, Exit> {
-  for await (const said of input) if (said.type === 'signal') return { signal: said.signal }
+
+async function* heard({ input }: Guest, { echo }: { echo: boolean }): AsyncGenerator<Uint8Array, Exit> {
+  for await (const one of input) {
+    if (one.type === 'signal') return { signal: one.signal }
+    if (one.type === 'eof' && echo) break
+    if (one.type === 'stdin' && echo) yield one.data
+    if (one.type === 'size' && echo) yield bytes(`${one.columns}x${one.rows}\n`)
+  }
   return done
 }

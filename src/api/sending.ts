@@ -12,8 +12,8 @@ import { lineOf } from './sessions.ts'
 
 /** A watch says that it lives at least this often. */
 export const heartbeatMs = 15_000
-/** A long list lets other requests in between after so many items. */
-const itemsPerTurn = 1000
+/** A long list lets others in between after so much work on end. */
+const turnMs = 10
 
 export interface Sending {
   response: ServerResponse
@@ -72,12 +72,16 @@ async function sendStream(contentType: string, response: ServerResponse, write: 
 /** One item per line, so that the answer is JSON as a whole and pleasant to `grep`. */
 async function writeList({ items, missing }: Extract<Reply, { type: 'list' }>['listing'], { response, world, signal }: Sending): Promise<void> {
   const out = outflow(response)
+  let began = world.ticks()
   out.write('{"items":[')
   for (const [at, item] of items.entries()) {
     if (signal.aborted) return
     out.write(`${at === 0 ? '\n' : ',\n'}${JSON.stringify(item)}`)
     await out.room()
-    if (at % itemsPerTurn === itemsPerTurn - 1) await world.sleep(0)
+    if (at % 100 === 99 && world.ticks() - began > turnMs) {
+      await world.sleep(0)
+      began = world.ticks()
+    }
   }
   out.write(`\n],"missing":${JSON.stringify(missing)}}\n`)
   out.flush()

@@ -7,8 +7,6 @@ import { metrics } from './metrics.ts'
 import { sendRefusal } from './refusal.ts'
 import { upgrades, wantsWebSocket } from './upgrade.ts'
 
-export type { ServerParts } from './exchange.ts'
-
 /** A Cloud over HTTP. Disposing it lets running answers finish for `drainMs` and ends the rest. */
 export interface ApiServer extends AsyncDisposable {
   /** Port 0 chooses a free one. Once only. */

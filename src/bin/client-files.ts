@@ -7,10 +7,8 @@ const os = process.getBuiltinModule('node:os')
 const { join, dirname } = process.getBuiltinModule('node:path')
 
 /** The files of the client: its settings, and the tokens that servers of this machine and user leave for it. */
-export function clientFiles(env: NodeJS.ProcessEnv): Pick<Terminal, 'config' | 'readFile' | 'ownToken'> {
-  const home = env['HOME'] || os.homedir()
-  const path = env['TT_CONFIG'] || join(env['XDG_CONFIG_HOME'] || join(home, '.config'), 'tt', 'config.json')
-  const dataHome = process.getuid?.() === 0 ? '/var/lib/tt' : join(env['XDG_DATA_HOME'] || join(home, '.local/share'), 'tt')
+export function clientFiles(env: NodeJS.ProcessEnv, dataHome = defaultDataHome(env)): Pick<Terminal, 'config' | 'readFile' | 'ownToken'> {
+  const path = env['TT_CONFIG'] || join(env['XDG_CONFIG_HOME'] || join(homeOf(env), '.config'), 'tt', 'config.json')
   return {
     config: { path, read: () => readIfThere(path), write: (text) => replace(path, text) },
     readFile: (name) => fs.readFileSync(name, 'utf8'),
@@ -21,6 +19,11 @@ export function clientFiles(env: NodeJS.ProcessEnv): Pick<Terminal, 'config' | '
     },
   }
 }
+
+const homeOf = (env: NodeJS.ProcessEnv) => env['HOME'] || os.homedir()
+
+/** Where servers of this user have their data directories. */
+const defaultDataHome = (env: NodeJS.ProcessEnv) => (process.getuid?.() === 0 ? '/var/lib/tt' : join(env['XDG_DATA_HOME'] || join(homeOf(env), '.local/share'), 'tt'))
 
 function readIfThere(path: string): string | undefined {
   try {

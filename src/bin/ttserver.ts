@@ -15,6 +15,7 @@ const globals = [
 ]
 
 process.umask(0o077)
+using _ = wakefulness()
 process.exitCode = await run(process.argv.slice(2)).catch((thrown: unknown) => {
   const { code, message, remedy } = problemOf(thrown)
   const cause = asTtError(thrown).cause
@@ -38,7 +39,6 @@ async function run(args: string[]): Promise<number> {
 }
 
 async function act(word: string, given: Given, args: string[]): Promise<number> {
-  using _ = wakefulness()
   const settings = serverSettings(given, process.env, readTextNow)
   switch (word) {
     case 'up':

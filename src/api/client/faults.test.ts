@@ -5,8 +5,9 @@ import { manualWorld } from '../../base/manual-world.ts'
 import type { Cloud } from '../../model/cloud.ts'
 import { TtError } from '../../model/errors.ts'
 import type { SessionRequest } from '../../model/session.ts'
-import { httpCloud, type Transport } from '../client.ts'
+import { httpCloud } from '../client.ts'
 import { nodeTransport } from '../node-transport.ts'
+import type { Transport } from './transport.ts'
 import { sampleServer, sampleToken } from '../sample-server.ts'
 
 const exec: SessionRequest = { type: 'exec', vms: { envs: ['demo'] }, command: { argv: ['x'] } }

@@ -4,6 +4,7 @@ import type { About } from '../../model/cloud.ts'
 import { asTtError, fail } from '../../model/errors.ts'
 import { clientSchema, configText, defaultPort } from '../client-settings.ts'
 import type { Action, Invocation } from '../invocation.ts'
+import type { Terminal } from '../terminal.ts'
 import { visible } from '../text.ts'
 
 /** `tt config`: which server, and what says who you are. */
@@ -28,8 +29,8 @@ export const config: Action = {
 
 async function configure(invocation: Invocation): Promise<void> {
   const { given, terminal } = invocation
+  const settings = await invocation.settings() // Refuses a file that is not valid: what cannot be read is never replaced.
   const kept = JSON.parse(configText(terminal) ?? '{}') as Record<string, unknown>
-  const settings = await invocation.settings() // The file is valid, or this refuses.
   const changes: Record<string, unknown> = {}
   if (given.has('client-id')) changes.clientId = clientSchema.clientId.form.fromText(given.one('client-id') ?? '') ?? fail('invalid', `--client-id is not ${clientSchema.clientId.form.expects}`)
   const token = await tokenGiven(invocation)
@@ -65,12 +66,12 @@ async function tokenGiven({ given, terminal }: Invocation): Promise<string | und
   if (path !== undefined && source !== undefined) fail('invalid', 'either --token-file or --token -')
   if (source !== undefined && source !== '-') fail('invalid', '--token takes only "-", standard input: on a command line others could read it', { remedy: 'use --token-file FILE, --token -, or TT_TOKEN' })
   if (source === undefined && path === undefined) return undefined
-  const text = path === undefined || path === '-' ? await firstLine(terminal.input()) : readToken(terminal, path)
+  const text = path === undefined || path === '-' ? await firstLine(terminal) : readToken(terminal, path)
   const token = text.split('\n')[0]?.trim() ?? ''
   return /^[\x21-\x7e]{1,1000}$/.test(token) ? token : fail('invalid', 'that is no token: it is one line of letters, digits and signs')
 }
 
-function readToken(terminal: Invocation['terminal'], path: string): string {
+function readToken(terminal: Terminal, path: string): string {
   try {
     return terminal.readFile(path)
   } catch (fault) {
@@ -78,14 +79,19 @@ function readToken(terminal: Invocation['terminal'], path: string): string {
   }
 }
 
-async function firstLine(input: AsyncIterable<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const piece of input) {
-    text += decoder.decode(piece, { stream: true })
-    if (text.includes('\n') || text.length > 4096) break
+async function firstLine({ input, signal }: Terminal): Promise<string> {
+  const interrupted = Promise.withResolvers<never>()
+  signal.addEventListener('abort', () => interrupted.reject(signal.reason), { once: true })
+  const read = async () => {
+    const decoder = new TextDecoder()
+    let text = ''
+    for await (const piece of input()) {
+      text += decoder.decode(piece, { stream: true })
+      if (text.includes('\n') || text.length > 4096) break
+    }
+    return text
   }
-  return text
+  return Promise.race([read(), interrupted.promise])
 }
 
 /** Asks the server who it is. One that is there but wants a token it was not given counts as answering; a token it refuses does not. */

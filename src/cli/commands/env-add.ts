@@ -66,7 +66,7 @@ async function tellReady(invocation: Invocation, cloud: Cloud, { env, seconds }:
   const { terminal, json, quiet, call } = invocation
   if (quiet && !json) return
   const count = vmsOf(env)
-  const headline = `${env.name} is ready: ${counted(count, 'VM')} in ${duration(seconds)}`
+  const headline = `${env.name} is ready: ${counted(count, 'VM')} in ${seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds)}`
   if (!json && count > listedVms) return invocation.print(`${headline}; see \`tt env show ${env.name}\``)
   const { items } = await cloud.collection('vm').list({ under: env.name }, call)
   if (json) return invocation.printJson({ envs: [envWithVms(env, items)] })

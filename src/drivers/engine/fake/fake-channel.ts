@@ -44,12 +44,15 @@ export function fakeChannel(id: string, room: Room): Channel {
     const giveUp = () => fate.abort(asTtError(call?.signal?.reason))
     const close = () => fate.abort(why)
     const check = () => {
-      if (room.disposed || runOf(room.guest(id), room.world.now())?.from === run?.from) return checkGuest()
+      const now = runOf(room.guest(id), room.world.now())
+      if (room.disposed || (run && now?.from === run.from)) return checkGuest()
       fate.abort(new TtError({ code: 'unavailable', message: 'the guest stopped: whether the command had an effect is not known' }))
     }
     const deaf = room.changes.hear(id, check)
     call?.signal?.addEventListener('abort', giveUp)
     closing.signal.addEventListener('abort', close)
+    check() // What happened since the guest was found ready was heard by nobody.
+    if (call?.signal?.aborted) giveUp()
     const end = () => {
       deaf()
       call?.signal?.removeEventListener('abort', giveUp)
@@ -66,11 +69,13 @@ export function fakeChannel(id: string, room: Room): Channel {
     async exec(command, options, call) {
       const [name, ...args] = argvOf(command, options)
       await ready(call)
-      const guest = room.guest(id)!
+      const guest = room.guest(id)
       const fate = fateOf(call)
       const input = inputOf(options.stdin)
       const signals = signalsOf(options.signals)
       const run = async (): Promise<Exit> => {
+        fate.signal.throwIfAborted()
+        if (!guest) fail('unavailable', `the guest ${id} is gone`)
         await room.beforeExec(id, guest, fate.signal)
         const program = programOf(name) ?? fail('not_found', `there is no program ${name.slice(0, 200)} in the guest`)
         const env = new Map(Object.entries({ HOME: '/root', PATH: '/bin', ...options.env, PWD: options.cwd ?? '/' }))

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { DriverHome } from '../../engine/engine.ts'
-import { bridgeCommands, iproute, removeCommands, tapCommands } from './iproute.ts'
+import { bridgeCommands, iproute, raiseCommand, removeCommands, tapCommands } from './iproute.ts'
 import { doomedGroup, tableOf } from './names.ts'
 import { nft } from './nft.ts'
 import { elementStatements } from './ruleset.ts'
@@ -51,7 +51,7 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
       await transact([...before, ...elementStatements(mark, steps)])
       // Last, so that no guest says a word before the rules about it hold.
       if (taps.length > 0)
-        await effects.act({ kind: 'tap', verb: 'change', subject: subjectOf(names) }, () => ip.send(names.map((name) => `link set dev ${name} up`)))
+        await effects.act({ kind: 'tap', verb: 'change', subject: subjectOf(names) }, () => ip.send(names.map(raiseCommand)))
       await remove(steps.remove)
     },
     async [Symbol.asyncDispose]() {

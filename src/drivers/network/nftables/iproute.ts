@@ -35,6 +35,12 @@ export function tapCommands({ name, tap, make }: { name: string; tap: Tap; make:
   return [...(make ? [`tuntap add dev ${name} mode tap${user}`] : []), `link set dev ${name} master ${tap.bridge}${silent(ipv6)}`]
 }
 
+/**
+ * Lets a tap speak. A hairpin port may get back what it sent: where net.bridge.bridge-nf-call-iptables is on, and that is the default of kernels that
+ * have it built in, a guest's call to its own public port is turned round inside the bridge.
+ */
+export const raiseCommand = (name: string): string => `link set dev ${name} up type bridge_slave hairpin on`
+
 /** Removes many at once: each by itself costs 16 ms, for the kernel waits until no processor looks at it any more; as a group 0.3 ms each. */
 export function removeCommands(names: readonly string[], group: number): string[] {
   if (names.length < 2) return names.map((name) => `link delete dev ${name}`)

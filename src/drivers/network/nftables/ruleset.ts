@@ -27,7 +27,7 @@ export const chains = {
   local: { family: 'ip', type: 'nat', hook: 'output', priority: -100 },
   through: { family: 'ip', type: 'filter', hook: 'forward', priority: 0 },
   here: { family: 'ip', type: 'filter', hook: 'input', priority: 0 },
-  revoked: { family: 'ip', type: 'filter', hook: 'postrouting', priority: 0 },
+  sending: { family: 'ip', type: 'filter', hook: 'postrouting', priority: 0 },
   leaving: { family: 'ip', type: 'nat', hook: 'postrouting', priority: 100 },
   enter: { family: 'bridge', type: 'filter', hook: 'prerouting', priority: -300 },
 } as const
@@ -50,7 +50,12 @@ const rules = ({ mark, subnet }: { mark: string; subnet: string }): Record<keyof
       `ip daddr ${subnet} ct status ! dnat drop`,
     ],
     here: ['ct state established,related accept', 'ip saddr @deny_out drop'],
-    revoked: [stale('tcp'), stale('udp')],
+    sending: [
+      stale('tcp'),
+      stale('udp'),
+      // The shorter way it tells of is none: the neighbour does not know that it has a public port.
+      `oifname ${bridges} icmp type redirect drop`,
+    ],
     leaving: [
       `ip saddr 127.0.0.0/8 oifname ${bridges} masquerade`,
       `ip saddr ${subnet} ip daddr != ${subnet} masquerade`,

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { manualWorld } from '../base/manual-world.ts'
+import { progress } from './progress.ts'
+import type { Screen, Terminal } from './terminal.ts'
+
+function stage(screen?: Screen) {
+  const world = manualWorld()
+  const written: string[] = []
+  const terminal = { world, err: { write: async (text: string) => void written.push(text), screen: () => screen } } as unknown as Terminal
+  return { world, written, terminal }
+}
+
+test('without a screen there is a line for news, one a second at most, and none for the same', async () => {
+  const { world, written, terminal } = stage()
+  const bar = progress({ terminal, quiet: false, json: false })
+  for (let at = 0; at < 1000; at++) {
+    bar.show(`${Math.floor(at / 300)} of 3`)
+    await world.advance(10)
+  }
+  await bar[Symbol.asyncDispose]()
+  assert.deepEqual(written, ['0 of 3\n', '1 of 3\n', '2 of 3\n', '3 of 3\n'])
+})
+
+test('on a screen one line is written anew, counts the seconds, and is wiped', async () => {
+  const { world, written, terminal } = stage({ columns: 20, colour: false })
+  const bar = progress({ terminal, quiet: false, json: false })
+  bar.show('a\x1b[2J')
+  await world.advance(2500)
+  bar.show('something that is long')
+  await world.advance(50)
+  bar.show('b')
+  await world.advance(200)
+  await bar[Symbol.asyncDispose]()
+  await world.advance(5000)
+  assert.deepEqual(written, ['\ra\\x1b[2J, 0 s\x1b[K', '\ra\\x1b[2J, 1 s\x1b[K', '\ra\\x1b[2J, 2 s\x1b[K', '\rb, 2 s\x1b[K', '\r\x1b[K'])
+})
+
+test('nothing with -q, and nothing in a file with --json', async () => {
+  for (const parts of [{ quiet: true, json: false }, { quiet: false, json: true }]) {
+    const { written, terminal, world } = stage()
+    const bar = progress({ terminal, ...parts })
+    bar.show('a')
+    await world.advance(5000)
+    await bar[Symbol.asyncDispose]()
+    assert.deepEqual([written, world.timers], [[], 0])
+  }
+})
