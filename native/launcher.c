@@ -8,10 +8,11 @@
  *     --cookie TEXT        the third word in it
  *     --nofile N           limit of open files
  *     --oom-score-adj N    how gladly the kernel kills it when memory runs out
+ *     --tap NAME           opens this tap for the program, as descriptor 3 and, repeated, 4 and so on: no user but root need have /dev/net/tun
  *     --uid N --gid N      the user and group it runs as, with no other groups and no capabilities
  *   launcher --tsc-khz     prints the rate of the CPU's time stamp counter
  *
- * The program gets a session of its own, no open file but 0, 1 and 2, no core dumps, umask 077, and no way to gain rights by an exec.
+ * The program gets a session of its own, no open file but 0, 1, 2 and its taps, no core dumps, umask 077, and no way to gain rights by an exec.
  * It has the pid of this process. What cannot be done is one line on stderr and exit status 126.
  */
 #define _GNU_SOURCE
@@ -21,10 +22,13 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -35,11 +39,13 @@
 #include <x86intrin.h>
 #endif
 
-enum { MAX_CGROUPS = 32 };
+enum { MAX_CGROUPS = 32, MAX_TAPS = 16, FIRST_TAP_FD = 3 };
 
 static struct {
 	const char *cgroups[MAX_CGROUPS];
 	int cgroup_count;
+	const char *taps[MAX_TAPS];
+	int tap_count;
 	const char *dir, *pid_file, *cookie, *oom_score_adj;
 	long nofile, uid, gid;
 	char **program;
@@ -80,6 +86,10 @@ static void read_arguments(char **argument)
 			if (asked.cgroup_count == MAX_CGROUPS)
 				refuse("more than %d cgroups", MAX_CGROUPS);
 			asked.cgroups[asked.cgroup_count++] = value;
+		} else if (!strcmp(option, "--tap")) {
+			if (asked.tap_count == MAX_TAPS)
+				refuse("more than %d taps", MAX_TAPS);
+			asked.taps[asked.tap_count++] = value;
 		} else if (!strcmp(option, "--dir"))
 			asked.dir = value;
 		else if (!strcmp(option, "--pid-file"))
@@ -181,6 +191,25 @@ static void limit(int what, rlim_t most)
 		refuse("setrlimit: %s", strerror(errno));
 }
 
+/* Attaches to taps that exist; the descriptors stay open over the exec. https://docs.kernel.org/networking/tuntap.html */
+static void open_taps(void)
+{
+	for (int at = 0; at < asked.tap_count; at++) {
+		struct ifreq wanted = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+		int fd = open("/dev/net/tun", O_RDWR);
+
+		if (fd != FIRST_TAP_FD + at)
+			refuse("cannot open /dev/net/tun: %s", fd < 0 ? strerror(errno) : "its descriptor is taken");
+		if (strlen(asked.taps[at]) >= sizeof wanted.ifr_name)
+			refuse("%s is too long for a tap", asked.taps[at]);
+		if (if_nametoindex(asked.taps[at]) == 0)
+			refuse("there is no tap %s", asked.taps[at]);
+		strcpy(wanted.ifr_name, asked.taps[at]);
+		if (ioctl(fd, TUNSETIFF, &wanted) != 0)
+			refuse("cannot attach to the tap %s: %s", asked.taps[at], strerror(errno));
+	}
+}
+
 static void drop_rights(void)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
@@ -268,6 +297,7 @@ int main(int count, char **arguments)
 		write_pid_file();
 	if (asked.dir && chdir(asked.dir) != 0)
 		refuse("cannot enter %s: %s", asked.dir, strerror(errno));
+	open_taps();
 	drop_rights();
 	execvp(asked.program[0], asked.program);
 	refuse("cannot run %s: %s", asked.program[0], strerror(errno));

@@ -18,11 +18,13 @@
 
 static struct {
   uint8_t *body; /* of an EXEC whose last frame has not come yet */
-  size_t size;
+  size_t size, room;
   uint32_t id;
 } unfinished;
 
 static bool exec_frame(const struct frame *frame);
+static bool make_room(size_t size);
+static void forget_unfinished(void);
 static void exec(uint32_t id, uint8_t *body, size_t size, bool no_stdin);
 static int start(struct running *running, const struct request *request, enum launch_step *step);
 static void refuse(uint32_t id, int error, const char *step);
@@ -58,25 +60,34 @@ static bool exec_frame(const struct frame *frame) {
   if (unfinished.body && unfinished.id != frame->id) return false;
   size_t length = frame->length - 1;
   if (length > REQUEST_MAX - unfinished.size) return false;
-  uint8_t *body = realloc(unfinished.body, unfinished.size + length + 1);
-  if (!body) {
-    free(unfinished.body);
-    unfinished.body = NULL;
-    unfinished.size = 0;
+  if (!make_room(unfinished.size + length)) {
+    forget_unfinished();
     refuse(frame->id, ENOMEM, "request");
-    return !(frame->payload[0] & EXEC_MORE);
+    return !(frame->payload[0] & EXEC_MORE); /* What follows of it has nowhere to go. */
   }
-  memcpy(body + unfinished.size, frame->payload + 1, length);
-  unfinished.body = body;
+  memcpy(unfinished.body + unfinished.size, frame->payload + 1, length);
   unfinished.size += length;
   unfinished.id = frame->id;
   if (frame->payload[0] & EXEC_MORE) return true;
-  size_t size = unfinished.size;
-  unfinished.body = NULL;
-  unfinished.size = 0;
-  exec(frame->id, body, size, frame->payload[0] & EXEC_NO_STDIN);
-  free(body);
+  exec(frame->id, unfinished.body, unfinished.size, frame->payload[0] & EXEC_NO_STDIN);
+  forget_unfinished();
   return true;
+}
+
+static bool make_room(size_t size) {
+  if (unfinished.body && size <= unfinished.room) return true;
+  size_t room = size < HEARD_MAX ? HEARD_MAX : size * 2;
+  uint8_t *body = realloc(unfinished.body, room);
+  if (!body) return false;
+  unfinished.body = body;
+  unfinished.room = room;
+  return true;
+}
+
+static void forget_unfinished(void) {
+  free(unfinished.body);
+  unfinished.body = NULL;
+  unfinished.size = unfinished.room = 0;
 }
 
 static void exec(uint32_t id, uint8_t *body, size_t size, bool no_stdin) {
@@ -131,8 +142,6 @@ static void refuse(uint32_t id, int error, const char *step) {
 }
 
 void command_hang_up_all(void) {
-  free(unfinished.body);
-  unfinished.body = NULL;
-  unfinished.size = 0;
+  forget_unfinished();
   running_hang_up_all();
 }

@@ -20,7 +20,6 @@ static bool look_at(const char *pid, struct process *process);
 static bool is_doomed(const struct process *processes, size_t count, const struct process *one, pid_t leader);
 
 void family_kill(pid_t leader) {
-  kill(-leader, SIGKILL);
   for (int round = 0; round < 8; round++) { /* Some may be starting others meanwhile. */
     struct process *processes = NULL;
     size_t count = look(&processes), killed = 0;

@@ -28,7 +28,7 @@ void inlet_open(struct inlet *inlet, uint32_t id, int fd) {
 }
 
 void inlet_close(struct inlet *inlet) {
-  if (inlet->fd >= 0) close(inlet->fd);
+  if (inlet->fd >= 0) loop_close(inlet->fd);
   inlet->fd = -1;
   free(inlet->held);
   inlet->held = NULL;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "say.h"
 
@@ -26,6 +27,12 @@ bool loop_watch(int fd, struct watch *watch, uint32_t events) {
 void loop_rewatch(int fd, struct watch *watch, uint32_t events) {
   struct epoll_event event = {.events = events | EPOLLET, .data.ptr = watch};
   if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) != 0) die("epoll: %m");
+}
+
+/* To close alone is not enough: a program that is just being started has a copy of every descriptor until the kernel has closed those, which is after it lets us go on. */
+void loop_close(int fd) {
+  epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
+  close(fd);
 }
 
 void loop_turn(bool busy) {

@@ -32,7 +32,7 @@ void outlet_open(struct outlet *outlet, struct running *of, uint8_t type, int fd
 }
 
 void outlet_close(struct outlet *outlet) {
-  if (outlet->fd >= 0) close(outlet->fd);
+  if (outlet->fd >= 0) loop_close(outlet->fd);
   outlet->fd = -1;
 }
 

@@ -132,7 +132,7 @@ static void announce(void) {
 }
 
 static void end_stream(void) {
-  close(stream);
+  loop_close(stream);
   stream = -1;
   readable = unheard = false;
   out_start = out_end = 0;

@@ -9,7 +9,12 @@ import { argvOf, ended, isAlive, processesWith, processOf, signalProcess, spawnD
 import { randomHex, realWorld } from './world.ts'
 
 const effects = plainEffects()
-const exit = (child: ReturnType<typeof spawn>) => new Promise((resolve) => child.once('exit', resolve))
+
+/** A child, and a promise of its end that was made before it can come. */
+function start(program: string, args: string[]) {
+  const child = spawn(program, args)
+  return { child, pid: child.pid ?? assert.fail(), exit: new Promise((resolve) => child.once('exit', resolve)) }
+}
 
 test('a process is known by pid and start time', async () => {
   const self = processOf(process.pid)
@@ -23,48 +28,48 @@ test('a process is known by pid and start time', async () => {
 })
 
 test('a name with parentheses and blanks does not shift the fields', async () => {
-  const child = spawn('sh', ['-c', "printf ') R 1 2 3' > /proc/self/comm; read line"])
+  const { child, pid, exit } = start('sh', ['-c', "printf ') R 1 2 3' > /proc/self/comm; read line"])
   await realWorld.sleep(50)
-  const found = processOf(child.pid ?? 0)
-  assert(readFileSync(`/proc/${child.pid}/comm`, 'utf8').startsWith(') R 1'))
+  const found = processOf(pid)
+  assert(readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith(') R 1'))
   assert(found && found.startTime > 1000)
   child.stdin.end()
-  await exit(child)
+  await exit
 })
 
 test('one that ended and was not looked at is dead', async () => {
   // The shell's child ends while the shell, its parent, has become a sleep that never looks.
-  const parent = spawn('sh', ['-c', 'sh -c exit & echo $!; exec sleep 60'])
+  const { child: parent, exit } = start('sh', ['-c', 'sh -c exit & echo $!; exec sleep 60'])
   const pid = Number(await new Promise((resolve) => parent.stdout.once('data', (text) => resolve(String(text)))))
   for (let tries = 0; tries < 100 && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(' Z '); tries++) await realWorld.sleep(5)
   assert.match(readFileSync(`/proc/${pid}/stat`, 'utf8'), / Z /)
   assert.equal(processOf(pid), undefined)
   parent.kill('SIGKILL')
-  await exit(parent)
+  await exit
 })
 
 test('processes are found by a text in their arguments, and this one never is', async () => {
   const text = `tt-${randomHex(realWorld, 6)}`
-  const child = spawn('sh', ['-c', 'read line', `${text} with blanks`, 'more'])
+  const { child, pid, exit } = start('sh', ['-c', 'read line', `${text} with blanks`, 'more'])
   const found = processesWith(text)
-  assert.deepEqual(found.map(({ pid, argv }) => ({ pid, argv })), [{ pid: child.pid, argv: ['sh', '-c', 'read line', `${text} with blanks`, 'more'] }])
-  assert.deepEqual(argvOf(child.pid ?? 0), found[0]?.argv)
+  assert.deepEqual(found.map(({ pid, argv }) => ({ pid, argv })), [{ pid, argv: ['sh', '-c', 'read line', `${text} with blanks`, 'more'] }])
+  assert.deepEqual(argvOf(pid), found[0]?.argv)
   child.stdin.end()
-  await exit(child)
+  await exit
   assert.deepEqual(processesWith(text), [])
-  assert.equal(argvOf(child.pid ?? 0), undefined)
+  assert.equal(argvOf(pid), undefined)
 })
 
 test('a signal reaches that very process and no other with its pid', async () => {
-  const child = spawn('sleep', ['60'])
-  const self = processOf(child.pid ?? 0) ?? assert.fail()
+  const { pid, exit } = start('sleep', ['60'])
+  const self = processOf(pid) ?? assert.fail()
   assert.equal(signalProcess({ ...self, startTime: self.startTime - 1 }, 'SIGKILL', effects), false)
   assert(isAlive(self))
   assert.equal(await ended(self, 20, { world: realWorld }), false)
   await assert.rejects(ended(self, 1000, { world: realWorld, signal: AbortSignal.abort(new Error('enough')) }), /enough/)
   assert.equal(signalProcess(self, 'SIGKILL', effects), true)
   assert.equal(await ended(self, 2000, { world: realWorld }), true)
-  await exit(child)
+  await exit
   assert.equal(signalProcess(self, 'SIGKILL', effects), false)
 })
 

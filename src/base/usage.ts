@@ -65,7 +65,7 @@ export function settingTable(schema: Schema): string {
 }
 
 /** Text in lines of at most `width`, broken at blanks. */
-export function wrapped(text: string, width: number): string[] {
+function wrapped(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
   for (const word of text.split(' ')) {

@@ -66,8 +66,8 @@ test('the token of the server at this address is found, else that of one that li
 })
 
 test('a token is never for a server elsewhere', () => {
-  const token = planted({ '192.0.2.7-9527': 'one', 'example.org-9527': 'two' })
-  assert.deepEqual([token('192.0.2.7'), token('example.org'), token('192.0.2.7', 9527, { TT_DATA_DIR: join(home, '192.0.2.7-9527') })], [undefined, undefined, undefined])
+  const token = planted({ '192.0.2.7-9527': 'one', 'example.org-9527': 'two', '127.example.org-9527': 'three' })
+  assert.deepEqual([token('192.0.2.7'), token('example.org'), token('127.example.org'), token('192.0.2.7', 9527, { TT_DATA_DIR: join(home, '192.0.2.7-9527') })], [undefined, undefined, undefined, undefined])
 })
 
 test('the data directory of the environment is the only one looked into', () => {

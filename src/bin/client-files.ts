@@ -86,7 +86,8 @@ function tokenIn(dir: string): { token: string; path: string } | undefined {
   }
 }
 
-const isLoopback = (host: string) => /^127\./.test(host) || host === 'localhost' || host === '::1'
+// Whole addresses only: 127.example.org is somebody's name.
+const isLoopback = (host: string) => /^127(\.\d{1,3}){3}$/.test(host) || host === 'localhost' || host === '::1'
 
 /** Whether the address is this machine's. */
 function isHere(host: string): boolean {

@@ -35,7 +35,7 @@ export const afterBreak = (candidate: string, typed: string): string => candidat
 
 const nextWords = (lead: string): string[] => {
   const under = lead === '' ? '' : `${lead} `
-  return [...new Set(entries.filter(({ words, hidden }) => !hidden && words.startsWith(under)).map(({ words }) => words.slice(under.length).split(' ')[0] ?? ''))]
+  return [...new Set(entries.filter(({ words }) => words.startsWith(under)).map(({ words }) => words.slice(under.length).split(' ')[0] ?? ''))]
 }
 
 const flagWords = (flags: readonly Flag[]): string[] => flags.filter(({ hidden }) => !hidden).map(({ long }) => `--${long}`)

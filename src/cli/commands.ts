@@ -16,8 +16,6 @@ export const globalFlags: readonly Flag[] = [
 export interface Entry {
   words: string
   summary: string
-  /** Works, but is not listed. */
-  hidden?: true
   load(): Promise<Action>
 }
 
@@ -41,7 +39,6 @@ export const entries: readonly Entry[] = [
   { words: 'image build', summary: 'Build an image from its recipe now', load: async () => (await import('./commands/image-build.ts')).build },
   { words: 'doctor', summary: 'Look for what does not work, and for what was left behind', load: async () => (await import('./commands/doctor.ts')).doctor },
   { words: 'completion', summary: 'Print the completion script of a shell', load: async () => (await import('./commands/completion.ts')).completion },
-  { words: '__complete', summary: 'Complete a line', hidden: true, load: async () => (await import('./commands/complete.ts')).complete },
 ]
 
 /** What the words of a group are about. */

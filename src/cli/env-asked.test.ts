@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { check } from '../model/check.ts'
 import { EnvSpec } from '../model/env.ts'
 import { rehearse } from './rehearsal.ts'
+import type { ScriptedCloud } from './scripted-cloud.ts'
 
 /** Lines that are refused before anybody is asked: one clear line, status 2, nothing connected. */
 const refused: Record<string, RegExp> = {
@@ -65,6 +66,8 @@ test('a bound that is checked here is told in the words of the server', async ()
   assert.equal(err.split('\n')[0], `tt: ${wrong.replace('lifetimeSeconds', '--life-time')} (invalid)`)
 })
 
+const specPut = ({ puts }: ScriptedCloud) => (puts[0]!.options as { spec: Record<string, unknown> }).spec
+
 test('every flag of env add becomes what it says', async () => {
   const { cloud } = await rehearse('env add web -s Ubuntu,fire:cent -s ubuntu -s Ubuntu -d 2 -C 4 -M 2048 -D 100 -p 443,80 -p 80 -l 12h -n --host h1 --deadline 60 --no-wait')
   const sizes = { count: 3, cpu: 4, memMb: 2048, diskMb: 100, ports: [443, 80] }
@@ -89,10 +92,10 @@ test('every flag of env add becomes what it says', async () => {
 for (const [text, seconds] of [['never', null], ['0', null], ['30', 30], ['90m', 5400], ['7d', 604_800]] as const)
   test(`a life time of ${text}`, async () => {
     const { cloud } = await rehearse(`env add web -s x -l ${text} --no-wait`)
-    assert.equal((cloud.puts[0]?.options as { spec: { lifetimeSeconds: unknown } }).spec.lifetimeSeconds, seconds)
+    assert.equal(specPut(cloud).lifetimeSeconds, seconds)
   })
 
 test('what is not said is left to the server', async () => {
   const { cloud } = await rehearse('env add web -s x --no-wait')
-  assert.deepEqual((cloud.puts[0]?.options as { spec: unknown }).spec, { groups: [{ prefix: 'x', count: 1, cpu: undefined, memMb: undefined, diskMb: undefined }] })
+  assert.deepEqual(specPut(cloud), { groups: [{ prefix: 'x', count: 1, cpu: undefined, memMb: undefined, diskMb: undefined }] })
 })

@@ -47,7 +47,7 @@ export function lifetimeOf(text: string): number | null {
 }
 
 /** A number as written by people who mean one: digits and nothing else. */
-export function wholeNumber(flag: string, text: string): number {
+function wholeNumber(flag: string, text: string): number {
   return /^(0|[1-9]\d{0,14})$/.test(text) ? Number(text) : fail('invalid', `${flag} is ${shown(text)}, allowed is a whole number`, { remedy: 'see `tt env add --help`' })
 }
 

@@ -7,7 +7,7 @@ export const commandHelpOf = (command: Command): string => commandHelp(program, 
 
 /** The commands that begin with these words, each with a line about it; all of them for no words. */
 export function groupHelp(words: string): string {
-  const lines = (some: readonly Entry[]) => some.filter(({ hidden }) => !hidden).map((one) => [one.words, one.summary] as const)
+  const lines = (some: readonly Entry[]) => some.map((one) => [one.words, one.summary] as const)
   if (words !== '') return `${groups[words]}.\n\n${listed('Commands', lines(inGroup(words)))}\n\nMore by \`${program} COMMAND --help\`.\n`
   return [
     `${program}: a private cloud, from the command line.`,

@@ -8,6 +8,9 @@ import { type Invocation, invocation } from './invocation.ts'
 import { refusalJson, refusalText } from './refusal.ts'
 import type { Terminal } from './terminal.ts'
 
+/** Asked by completion scripts only. It reads the table of commands, so it cannot stand in it. */
+const completing: Entry = { words: '__complete', summary: 'Complete a line', load: async () => (await import('./complete.ts')).complete }
+
 /** The whole command line, as a function of its terminal. Resolves with the exit status and never rejects. */
 export async function main(terminal: Terminal): Promise<number> {
   try {
@@ -63,7 +66,7 @@ function readLead(all: readonly string[]): Lead {
       continue
     }
     const longer = words === '' ? word : `${words} ${word}`
-    const entry = entries.find((one) => one.words === longer)
+    const entry = longer === completing.words ? completing : entries.find((one) => one.words === longer)
     if (entry) return { words: longer, entry, flags, args: after }
     if (!entries.some((one) => one.words.startsWith(`${longer} `))) return { words, flags, args, wrong: unknownWord(words, word) }
     words = longer
@@ -74,8 +77,8 @@ function readLead(all: readonly string[]): Lead {
 function unknownWord(words: string, word: string): Wrong {
   if (words === '' && word in serverWords) return { message: `\`${program} ${word}\` is done by ttserver`, hint: `call it by the launcher: ./tt ${word}` }
   const lead = words === '' ? '' : `${words} `
-  const next = entries.filter((one) => !one.hidden && one.words.startsWith(lead)).map((one) => one.words.slice(lead.length).split(' ')[0] ?? '')
-  const meant = nearest(word, new Set(next)) ?? entries.find((one) => !one.hidden && one.words.endsWith(` ${word}`))?.words
+  const next = entries.filter((one) => one.words.startsWith(lead)).map((one) => one.words.slice(lead.length).split(' ')[0] ?? '')
+  const meant = nearest(word, new Set(next)) ?? entries.find((one) => one.words.endsWith(` ${word}`))?.words
   return { message: `there is no command \`${program} ${lead}${word.slice(0, 40)}\``, ...(meant === undefined ? {} : { hint: `did you mean \`${program} ${meant.includes(' ') ? '' : lead}${meant}\`?` }) }
 }
 

@@ -29,6 +29,11 @@ test('one VM is passed on as it is, whether its index or its ENV says that it is
   assert.deepEqual([byPrefix.cloud.calls, byPrefix.out], [['env.get two'], '\0\xff ab'])
 })
 
+test('where a second has begun nobody is asked', async () => {
+  const { cloud, out } = await run(['two'], { frames: [began('two.0'), began('two.1'), said('two.0', 'a\n'), 10, ended('two.0'), ended('two.1')] })
+  assert.deepEqual([cloud.calls, out], [[], '== two.0 (micro): exit 0\na\n== two.1 (micro): exit 0\n'])
+})
+
 test('a VM that speaks long before the second begins is in its group all the same', async () => {
   const { out } = await run(['two'], { frames: [began('two.0'), said('two.0', 'a\n'), 1000, began('two.1'), said('two.1', 'b\n'), ended('two.1'), said('two.0', 'c\n'), ended('two.0')] })
   assert.equal(out, '== two.1 (micro): exit 0\nb\n== two.0 (micro): exit 0\na\nc\n')

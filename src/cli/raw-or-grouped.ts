@@ -1,4 +1,4 @@
-import { type FramePrinter, type Told } from './vm-frames.ts'
+import type { FramePrinter, Told } from './vm-frames.ts'
 import { groupedPrinter, type PrinterOptions, rawPrinter } from './vm-output.ts'
 
 /** What comes before it is known how many VMs there are waits; beyond this, for the answer. */

@@ -5,8 +5,7 @@ import { errorCodes } from '../model/errors.ts'
 
 /** The reference of the client as Markdown, out of what the program itself reads: it cannot say anything else than what holds. */
 export async function cliReference(): Promise<string> {
-  const shown = entries.filter(({ hidden }) => !hidden)
-  const commands = await Promise.all(shown.map(async (entry) => commandManual(program, { ...entry, ...(await entry.load()) })))
+  const commands = await Promise.all(entries.map(async (entry) => commandManual(program, { ...entry, ...(await entry.load()) })))
   return [
     '# tt',
     'The client. This page is made from the program; `tt COMMAND --help` says the same.',

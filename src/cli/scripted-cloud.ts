@@ -5,8 +5,8 @@ import { errorOf, fail, type Problem } from '../model/errors.ts'
 import type { Kind, Resource, Status } from '../model/kinds.ts'
 import type { Session, SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
 
-/** What happens while somebody watches, one step each half second. */
-export type Step = { kind: Kind; name: string; status?: Partial<Status<Kind>>; gone?: true } | 'break'
+/** What happens while somebody watches, one step each half second: a new status, another resource of the name, its end. What is `unseen` no watch tells of. */
+export type Step = { kind: Kind; name: string; status?: Partial<Status<Kind>>; other?: Resource<Kind>; gone?: true; unseen?: true } | 'break'
 
 type Verb = 'get' | 'list' | 'put' | 'remove' | 'watch'
 
@@ -87,8 +87,9 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
           const there = state[step.kind] as Map<string, Resource<Kind>>
           const before = there.get(step.name)
           if (step.gone) there.delete(step.name)
+          else if (step.other) there.set(step.name, step.other)
           else if (before) there.set(step.name, { ...before, status: { ...before.status, ...step.status } as Resource<Kind>['status'] })
-          if (step.kind === kind) yield step.gone ? { type: 'gone', name: step.name } : { type: 'is', resource: get(step.name) }
+          if (step.kind === kind && !step.unseen) yield step.gone ? { type: 'gone', name: step.name } : { type: 'is', resource: get(step.name) }
         }
         await new Promise((resolve) => call?.signal?.addEventListener('abort', resolve, { once: true }))
       },
@@ -133,4 +134,4 @@ function played(frames: NonNullable<Script['frames']>, { world, inputs, signal }
 const filled = { denyOutgoing: false, stopped: false, lifetimeSeconds: 3600, deadlineSeconds: 600, kicked: [] }
 const byName = <K extends Kind>(resources: Resource<K>[] = []) => new Map(resources.map((resource) => [resource.name, resource]))
 const isoOf = (world: World) => new Date(world.now()).toISOString()
-const countOf = ({ groups }: EnvSpec) => groups.reduce((sum, { count = 1 }) => sum + count, 0)
+const countOf = ({ groups }: EnvSpec) => groups.reduce((sum, { count }) => sum + count, 0)

@@ -16,7 +16,7 @@ export const envShape = (env: Resource<'env'>) => ({
   problems: env.status?.problems ?? [],
 })
 
-export const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
+const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
   id: uid,
   name,
   index: spec.index,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { argv, execPath } from 'node:process'
 import { it, type TestContext } from 'node:test'
 import { silentLog } from '../base/log.ts'
+import { run, runOk } from '../base/run.ts'
 import { realWorld } from '../base/world.ts'
 import { sqliteStore } from './sqlite.ts'
 import type { Store, Write } from './store.ts'
@@ -13,11 +13,15 @@ const open = (dir: string) => sqliteStore({ dir, world: realWorld, log: silentLo
 const large = (at: number): Write[] => [put(`large/${at}/one`, 'x'.repeat(20_000)), put(`large/${at}/other`, 'x'.repeat(20_000))]
 
 /** Runs a part of this file as a process of its own, in `dir`. */
-function apart(part: keyof typeof parts, dir: string, wrapper: string[] = []) {
-  const [program, ...args] = [...wrapper, execPath, import.meta.filename, part, dir]
-  const { status, stdout, stderr } = spawnSync(program!, args, { encoding: 'utf8' })
-  assert.equal(status, 0, `${part}: ${stdout}${stderr}`)
+async function apart(part: keyof typeof parts, dir: string, [program, ...args]: [string, ...string[]]): Promise<void> {
+  await runOk([program, ...args, execPath, import.meta.filename, part, dir])
 }
+
+const isHere = async (argv: [string, ...string[]]): Promise<boolean> =>
+  run(argv).then(
+    ({ code }) => code === 0,
+    () => false,
+  )
 
 async function untilRefused(store: Store, code: 'exhausted' | 'failed'): Promise<number> {
   for (let at = 0; ; at++) {
@@ -36,7 +40,7 @@ async function untilRefused(store: Store, code: 'exhausted' | 'failed'): Promise
 const parts = {
   /** Inside a mount namespace of its own: a disk of 2 MB fills up, and is given room again. */
   async full(dir: string) {
-    assert.equal(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', dir]).status, 0)
+    await runOk(['mount', '-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', dir])
     const store = await open(dir)
     writeFileSync(`${dir}/ballast`, Buffer.alloc(1 << 20))
     const lease = await store.lease(10)
@@ -82,22 +86,22 @@ else {
     return dir
   }
 
-  it('refuses what a full disk has no room for, is not harmed, and goes on when there is room', (t) => {
-    if (spawnSync('unshare', ['--mount', 'true']).status !== 0) return t.skip('a mount namespace needs root')
-    apart('full', emptyDir(t), ['unshare', '--mount'])
+  it('refuses what a full disk has no room for, is not harmed, and goes on when there is room', async (t) => {
+    if (!(await isHere(['unshare', '--mount', 'true']))) return t.skip('a mount namespace needs root')
+    await apart('full', emptyDir(t), ['unshare', '--mount'])
   })
 
-  it('waits for the disk before it answers', (t) => {
-    if (spawnSync('strace', ['-V']).status !== 0) return t.skip('strace is not installed')
+  it('waits for the disk before it answers', async (t) => {
+    if (!(await isHere(['strace', '-V']))) return t.skip('strace is not installed')
     const dir = emptyDir(t)
-    apart('synced', dir, ['strace', '-f', '-o', `${dir}/trace`, '-e', 'trace=fdatasync,fsync'])
+    await apart('synced', dir, ['strace', '-f', '-o', `${dir}/trace`, '-e', 'trace=fdatasync,fsync'])
     const syncs = readFileSync(`${dir}/trace`, 'utf8').split('sync(').length - 1
     assert.ok(syncs >= 50, `${syncs} syncs for 50 commits, one after another`)
   })
 
   it('stops for good when the disk fails, and then has all that it acknowledged', async (t) => {
     const dir = emptyDir(t)
-    apart('broken', dir, ['prlimit', '--fsize=300000', '--'])
+    await apart('broken', dir, ['prlimit', '--fsize=300000', '--'])
     await using store = await open(dir)
     const { items, revision } = await store.list('')
     assert.ok(revision > 3)

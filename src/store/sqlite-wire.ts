@@ -1,12 +1,9 @@
-import type { Problem } from '../model/errors.ts'
-import type { Order, Outcome, Row } from './sqlite-database.ts'
+import type { Order, Row } from './sqlite-database.ts'
 
 /**
- * What passes between the store and its worker. Orders and rows go as one flat array of strings and numbers: copying that
- * between threads costs the main thread half of what objects would.
+ * Orders and rows pass between the store and its worker as flat arrays of strings and numbers: copying these between threads
+ * costs the main thread half of what objects would.
  */
-export type ToWorker = Flat | 'close'
-export type FromWorker = { rows: Flat } | { opened: number } | { outcomes: Outcome[] } | { broken: Problem }
 export type Flat = (string | number | null | undefined)[]
 
 const endLease = -1

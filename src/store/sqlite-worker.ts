@@ -1,7 +1,14 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
-import { type Database, openDatabase } from './sqlite-database.ts'
+import type { Problem } from '../model/errors.ts'
+import { type Database, openDatabase, type Outcome } from './sqlite-database.ts'
 import { problemFor } from './sqlite-faults.ts'
-import { flatRows, type FromWorker, ordersOf, type ToWorker } from './sqlite-wire.ts'
+import { type Flat, flatRows, ordersOf } from './sqlite-wire.ts'
+
+/** Orders for the database, or the last word. */
+export type ToWorker = Flat | 'close'
+
+/** First the rows that there are, then `opened` with the revision, then the outcomes of the orders in their order; `broken` ends it at any point. */
+export type FromWorker = { rows: Flat } | { opened: number } | { outcomes: Outcome[] } | { broken: Problem }
 
 /** The thread of the database: it waits for the disk so that the server need not. */
 function work(port: MessagePort, file: string): void {

@@ -15,7 +15,7 @@ export interface Heard {
 export function talker(stream: Duplex) {
   const heard: Heard[] = []
   const waiting = new Set<() => void>()
-  let trailer = Buffer.alloc(trailerBytes)
+  let trailer: Uint8Array = Buffer.alloc(trailerBytes)
   let awakes = 0
   let agreed = false
   const rouse = () => {

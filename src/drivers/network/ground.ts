@@ -59,8 +59,8 @@ export function linkOn(at: number, index: number, more: Partial<Link> = {}): Lin
   }
 }
 
-/** Effects of a server that dies at its effect number `at`, on one side of it: from then on nothing it does reaches the machine. */
-export function mortal(at: number, side: 'before' | 'after') {
+/** Effects of a server that dies after its effect number `at`: from then on nothing it does reaches the machine. */
+export function mortal(at: number) {
   const fate = { dead: false, count: 0 }
   const die = (): never => {
     fate.dead = true
@@ -72,10 +72,8 @@ export function mortal(at: number, side: 'before' | 'after') {
     },
     act(_effect, run) {
       if (fate.dead) return die()
-      const here = ++fate.count === at
-      if (here && side === 'before') return die()
       const done = run()
-      if (!here) return done
+      if (++fate.count !== at) return done
       return done instanceof Promise ? (done.finally(die) as typeof done) : die()
     },
   }

@@ -11,7 +11,7 @@ const meanings: Record<string, string> = {
   EAGAIN: 'the guest can start no more processes',
   EMFILE: 'the guest can open no more files',
   EEXIST: 'its number is taken',
-  ENOTSUP: 'it cannot',
+  EOPNOTSUPP: 'it cannot',
 }
 
 /** What an ERROR says (`ENOENT exec`: the errno and the step that failed) for people; undefined if it says nothing that can be read. */

@@ -4,13 +4,13 @@ import { driverOptions } from '../../../model/driver-options.ts'
 const dayMs = 86_400_000
 const ms = v.pipe(v.number('a number of ms'), v.minValue(0, 'at least 0 ms'), v.maxValue(dayMs, `at most ${dayMs} ms`))
 /** A time, or the least and the most of one that differs from guest to guest. */
-const Delay = v.union([ms, v.pipe(v.strictTuple([ms, ms]), v.check(([least, most]) => least <= most))], 'a number of ms, or two of them in order')
+const Delay = v.union([ms, v.pipe(v.strictTuple([ms, ms]), v.check(([least, most]) => least <= most, 'two of them in order'))], 'a number of ms, or two of them in order')
 /** Which calls fail: a share of them, every Nth, or those for ids that match one of the patterns, in which `*` is anything. */
 const Failing = v.union(
   [
-    v.pipe(v.number(), v.minValue(0), v.maxValue(1)),
-    v.strictObject({ every: v.pipe(v.number(), v.integer(), v.minValue(1)) }),
-    v.pipe(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._*-]{1,64}$/))), v.maxLength(100)),
+    v.pipe(v.number(), v.minValue(0, 'a share from 0 to 1'), v.maxValue(1, 'a share from 0 to 1')),
+    v.strictObject({ every: v.pipe(v.number(), v.integer(), v.minValue(1, 'at least 1')) }),
+    v.pipe(v.array(v.pipe(v.string(), v.regex(/^[A-Za-z0-9._*-]{1,64}$/, 'a pattern of ids such as "*.3"'))), v.maxLength(100)),
   ],
   'a share from 0 to 1, {"every": N}, or patterns of ids such as "*.3"',
 )

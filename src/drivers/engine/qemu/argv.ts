@@ -34,28 +34,30 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
   // On a microvm, too, the guest finds them in the order they are named here.
   const devices = (model: string, properties: string) => `${model}-${microvm ? 'device' : 'pci'},${properties}`
   const kvm = machine.accel === 'kvm'
-  return [
-    ...['-name', machine.name],
-    ...['-machine', machineText(checked)],
-    ...['-accel', kvm ? 'kvm' : `tcg,tb-size=${translationMb}`],
-    ...['-cpu', options.cpuModel ?? (kvm ? 'host' : 'max')],
-    ...['-smp', String(plan.cpu)],
-    ...['-m', `${plan.memMb}M`],
-    ...['-nodefaults', '-no-user-config', '-no-reboot'],
-    ...['-display', 'none', ...(options.vnc ? ['-vga', 'std', '-vnc', `unix:${files.vnc}`] : [])],
-    ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-    ...['-chardev', socket('qmp', files.qmp), '-mon', 'chardev=qmp,mode=control'],
-    ...['-chardev', `${socket('serial', files.serial)},logfile=${files.serialLog},logappend=on`, '-serial', 'chardev:serial'],
-    ...(plan.boot === 'kernel' ? boot(checked, machine) : []),
-    ...plan.disks.flatMap((disk, at) => [
-      ...['-blockdev', blockdev(disk, { at, cache: options.cache, device: machine.blockDevices?.has(disk.path) ?? false })],
-      ...['-device', devices('virtio-blk', `drive=disk${at}${at === 0 && plan.boot === 'disk' ? ',bootindex=0' : ''}`)],
-    ]),
-    ...plan.nics.flatMap((nic, at) => (nic.kind === 'none' ? [] : ['-netdev', netdev(nic, at), '-device', devices('virtio-net', card(nic, { at, microvm }))])),
-    ...['-device', devices('virtio-serial', 'id=ports')],
-    ...plan.ports.flatMap((name, at) => ['-chardev', socket(`port${at}`, files.port(at)), '-device', `virtserialport,bus=ports.0,chardev=port${at},name=${name}`]),
-    ...['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
+  const groups: string[][] = [
+    ['-name', machine.name],
+    ['-machine', machineText(checked)],
+    ['-accel', kvm ? 'kvm' : `tcg,tb-size=${translationMb}`],
+    ['-cpu', options.cpuModel ?? (kvm ? 'host' : 'max')],
+    ['-smp', String(plan.cpu)],
+    ['-m', `${plan.memMb}M`],
+    ['-nodefaults', '-no-user-config', '-no-reboot'],
+    ['-display', 'none'],
+    options.vnc ? ['-vga', 'std', '-vnc', `unix:${files.vnc}`] : [],
+    ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
+    ['-chardev', socket('qmp', files.qmp), '-mon', 'chardev=qmp,mode=control'],
+    ['-chardev', `${socket('serial', files.serial)},logfile=${files.serialLog},logappend=on`, '-serial', 'chardev:serial'],
+    plan.boot === 'kernel' ? boot(checked, machine) : [],
+    ...plan.disks.map((disk, at) => {
+      const file = blockdev(disk, { at, cache: options.cache, device: machine.blockDevices?.has(disk.path) ?? false })
+      return ['-blockdev', file, '-device', devices('virtio-blk', `drive=disk${at}${at === 0 && plan.boot === 'disk' ? ',bootindex=0' : ''}`)]
+    }),
+    ...plan.nics.map((nic, at) => (nic.kind === 'none' ? [] : ['-netdev', netdev(nic, at, plan.nics), '-device', devices('virtio-net', card(nic, { at, microvm }))])),
+    ['-device', devices('virtio-serial', 'id=ports')],
+    ...plan.ports.map((name, at) => ['-chardev', socket(`port${at}`, files.port(at)), '-device', `virtserialport,bus=ports.0,chardev=port${at},name=${name}`]),
+    ['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
   ]
+  return groups.flat()
 }
 
 function machineText({ options: { machine, parts } }: CheckedPlan): string {
@@ -79,8 +81,11 @@ function blockdev(disk: Disk, { at, cache, device }: { at: number; cache: string
   return JSON.stringify({ 'node-name': `disk${at}`, driver: disk.format, ...modes, file })
 }
 
-function netdev(nic: Card, at: number): string {
-  if (nic.kind === 'tap') return `tap,id=net${at},ifname=${nic.tap},script=no,downscript=no,vhost=off`
+/** The launcher opens the taps, as root and in their order, from this descriptor on. */
+const firstTapFd = 3
+
+function netdev(nic: Card, at: number, nics: readonly Nic[]): string {
+  if (nic.kind === 'tap') return `tap,id=net${at},fd=${firstTapFd + nics.slice(0, at).filter(({ kind }) => kind === 'tap').length},vhost=off`
   const { network, dns } = userNet(nic)
   const forwards = Object.entries(nic.ports).flatMap(([inner, outer]) => ['tcp', 'udp'].map((way) => `hostfwd=${way}:${nic.bind}:${outer}-${nic.ip}:${inner}`))
   const restrict = nic.denyOutgoing ? ['restrict=on'] : []

@@ -21,7 +21,10 @@ export function consoleHub(connect: () => Promise<Socket>): ConsoleHub {
     socket.on('error', () => undefined) // It is followed by `close`.
     socket.once('close', () => {
       line = undefined
-      for (const reader of readers) reader.push(null), reader.end()
+      for (const reader of readers) {
+        reader.push(null)
+        reader.end()
+      }
       readers.clear()
     })
     return socket

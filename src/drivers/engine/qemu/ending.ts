@@ -6,7 +6,7 @@ import { parseVmId } from '../../../model/names.ts'
 import type { DriverHome } from '../engine.ts'
 import type { Guest } from './guest.ts'
 import type { Holder } from './holder.ts'
-import { type Record, record } from './record.ts'
+import { type GuestDir, guestDir } from './guest-dir.ts'
 
 export interface Ending {
   /** Halts a running guest and gives back what only a running guest needs. */
@@ -14,7 +14,7 @@ export interface Ending {
   /** Removes everything of this id. */
   destroy(id: string): Promise<void>
   /** Takes back what a start made that failed; what was there before it stays. */
-  undo(at: Record, made: { record: boolean; process?: ProcessId }): Promise<void>
+  undo(at: GuestDir, made: { dir: boolean; process?: ProcessId }): Promise<void>
 }
 
 /** QEMU writes out its disks when it is asked to quit. */
@@ -40,12 +40,12 @@ export function ending({ home, guests, cgroups }: { home: DriverHome; guests: Ho
     })
     if (!gone) await kill(process, id)
   }
-  const remove = (at: Record) => effects.act({ kind: 'file', verb: 'remove', subject: at.dir }, () => at.remove())
+  const remove = (at: GuestDir) => effects.act({ kind: 'file', verb: 'remove', subject: at.dir }, () => at.remove())
 
   return {
     async stop(id, graceMs, call) {
       if (!parseVmId(id)) return
-      const at = record(home, id)
+      const at = guestDir(home, id)
       const guest = guests.get(id)
       if (guest) {
         const mayHalt = graceMs > 0 && !guest.paused && at.facts()?.powerButton === true
@@ -57,7 +57,7 @@ export function ending({ home, guests, cgroups }: { home: DriverHome; guests: Ho
     },
     async destroy(id) {
       if (!parseVmId(id)) return
-      const at = record(home, id)
+      const at = guestDir(home, id)
       const process = at.process() ?? (at.exists() ? undefined : at.search())
       if (process) await kill(process, id)
       await cgroups?.remove(id)
@@ -67,7 +67,7 @@ export function ending({ home, guests, cgroups }: { home: DriverHome; guests: Ho
     async undo(at, made) {
       if (made.process) await kill(made.process, at.id)
       await cgroups?.remove(at.id)
-      if (made.record) remove(at)
+      if (made.dir) remove(at)
     },
   }
 }

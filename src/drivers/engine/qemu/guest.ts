@@ -10,7 +10,7 @@ import { fail, TtError } from '../../../model/errors.ts'
 import { files } from './argv.ts'
 import { consoleHub } from './console.ts'
 import { type Qmp, qmp, type QmpEvent } from './qmp.ts'
-import type { Found, Record } from './record.ts'
+import type { Found, GuestDir } from './guest-dir.ts'
 import { connectUnix } from './socket.ts'
 
 /** A guest that runs, as this server holds it: its control line, its serial line, its ports. All of it can be let go and taken up again. */
@@ -41,15 +41,15 @@ export interface GuestOptions {
 const firstAnswerMs = 1000
 
 /** Takes up a guest. `follow` is to be run beside the caller and ends with the guest or with `letGo`. */
-export function guest(record: Record, found: Found, options: GuestOptions): Guest & { follow(): Promise<void> } {
+export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest & { follow(): Promise<void> } {
   const { world, onChange, childEnded } = options
   const letGo = new AbortController()
   const { signal } = letGo
   const ready = Promise.withResolvers<void>()
   ready.promise.catch(() => undefined)
-  const facts = record.facts()
+  const facts = at.facts()
   const dialled = new Map<string, Promise<Socket>>()
-  const hub = consoleHub(() => connectUnix(record.path(files.serial)).catch(asNotReady(record.id)))
+  const hub = consoleHub(() => connectUnix(at.path(files.serial)).catch(asNotReady(at.id)))
   let line: Qmp | undefined
   let isNew = childEnded !== undefined
   let paused = false
@@ -63,7 +63,7 @@ export function guest(record: Record, found: Found, options: GuestOptions): Gues
     if (event === 'SHUTDOWN' && data['guest'] === true) exit = `the guest ended (${String(data['reason'])})`
   }
   const openLine = async (): Promise<Qmp> => {
-    const opened = await qmp(await connectUnix(record.path(files.qmp)), { world, onEvent, call: { signal } })
+    const opened = await qmp(await connectUnix(at.path(files.qmp)), { world, onEvent, call: { signal } })
     if (!isNew) paused = ((await opened.execute('query-status')) as { running?: boolean }).running === false
     isNew = false
     return opened
@@ -74,12 +74,12 @@ export function guest(record: Record, found: Found, options: GuestOptions): Gues
   const socketMade = async () => {
     const made = Promise.withResolvers<void>()
     using stack = new DisposableStack()
-    const watcher = stack.adopt(watch(dirname(record.path(files.qmp)), { persistent: false }), (one) => one.close())
+    const watcher = stack.adopt(watch(dirname(at.path(files.qmp)), { persistent: false }), (one) => one.close())
     watcher.on('change', (_kind, name) => name === basename(files.qmp) && made.resolve())
     watcher.on('error', () => made.resolve())
     stack.defer(world.after(firstAnswerMs, made.resolve))
     signal.addEventListener('abort', () => made.resolve(), { once: true })
-    if (!existsSync(record.path(files.qmp))) await Promise.race([made.promise, childEnded])
+    if (!existsSync(at.path(files.qmp))) await Promise.race([made.promise, childEnded])
   }
 
   return {
@@ -94,11 +94,11 @@ export function guest(record: Record, found: Found, options: GuestOptions): Gues
     execute: (command, args, call) => line?.execute(command, args, call) ?? Promise.reject(new TtError({ code: 'unavailable', message: 'QEMU does not answer on its control line' })),
     console: () => hub.open(),
     async dial(portName) {
-      const about = { subject: `vm/${record.id}` }
-      const at = facts?.ports.indexOf(portName) ?? -1
-      if (at < 0) fail('not_found', `the VM has no port ${portName}`, about)
+      const about = { subject: `vm/${at.id}` }
+      const number = facts?.ports.indexOf(portName) ?? -1
+      if (number < 0) fail('not_found', `the VM has no port ${portName}`, about)
       if (dialled.has(portName)) fail('conflict', `the port ${portName} is in use`, about)
-      const opening = connectUnix(record.path(files.port(at)))
+      const opening = connectUnix(at.path(files.port(number)))
       dialled.set(portName, opening)
       try {
         const stream = await opening
@@ -107,7 +107,7 @@ export function guest(record: Record, found: Found, options: GuestOptions): Gues
         return stream
       } catch (fault) {
         dialled.delete(portName)
-        return asNotReady(record.id)(fault)
+        return asNotReady(at.id)(fault)
       }
     },
     async follow() {

@@ -36,12 +36,12 @@ function disk(id: string, dir: string): Plan['disks'][0] {
 
 /** 32-bit code: prints `>`, then for ever waits for a byte on COM1 and sends it back. */
 const echo = [
-  ...[0x66, 0xba, 0xf8, 0x03, 0xb0, 0x3e, 0xee], // mov dx, 0x3f8; mov al, '>'; out dx, al
-  ...[0xb2, 0xfd], // mov dl, 0xfd
-  ...[0xec, 0xa8, 0x01, 0x74, 0xfb], // wait: in al, dx; test al, 1; jz wait
-  ...[0xb2, 0xf8, 0xec, 0xee], // mov dl, 0xf8; in al, dx; out dx, al
-  ...[0xeb, 0xf3], // jmp back to mov dl, 0xfd
-]
+  [0x66, 0xba, 0xf8, 0x03, 0xb0, 0x3e, 0xee], // mov dx, 0x3f8; mov al, '>'; out dx, al
+  [0xb2, 0xfd], // mov dl, 0xfd
+  [0xec, 0xa8, 0x01, 0x74, 0xfb], // wait: in al, dx; test al, 1; jz wait
+  [0xb2, 0xf8, 0xec, 0xee], // mov dl, 0xf8; in al, dx; out dx, al
+  [0xeb, 0xf3], // jmp back to mov dl, 0xfd
+].flat()
 
 /** An ELF that QEMU loads at 1 MiB and enters in 32-bit mode, by its PVH note: https://xenbits.xen.org/docs/unstable/misc/pvh.html */
 export function pvhElf(code: number[]): Buffer {

@@ -3,7 +3,7 @@ import { type Queue, queue } from '../../../base/queue.ts'
 import type { Call } from '../../../model/call.ts'
 import type { DriverHome } from '../engine.ts'
 import { type Guest, guest } from './guest.ts'
-import { type Found, record, recordedIds } from './record.ts'
+import { type Found, guestDir, knownIds } from './guest-dir.ts'
 import { cutLog } from './serial-log.ts'
 
 /** The guests that run and this server's connections to them; who watches them is told. Nothing here is truth: it is looked up in `/proc`. */
@@ -32,7 +32,7 @@ export async function holder(home: DriverHome, serialKeepBytes: number): Promise
 
   const tell = (id: string) => watchers.forEach((watcher) => watcher.push(id))
   const hold = (id: string, found: Found, childEnded?: Promise<string>): Guest => {
-    const taken = guest(record(home, id), found, { world, onChange: () => tell(id), childEnded })
+    const taken = guest(guestDir(home, id), found, { world, onChange: () => tell(id), childEnded })
     held.set(id, taken)
     exits.delete(id)
     works.run(id, async () => {
@@ -43,7 +43,7 @@ export async function holder(home: DriverHome, serialKeepBytes: number): Promise
     return taken
   }
   const get = (id: string): Guest | undefined => {
-    const found = record(home, id).process()
+    const found = guestDir(home, id).process()
     const known = held.get(id)
     if (!found || known?.process.startTime === found.startTime) return found && known
     known?.letGo()
@@ -51,7 +51,7 @@ export async function holder(home: DriverHome, serialKeepBytes: number): Promise
   }
 
   const keepSmall = (id: string) => {
-    const { serialLog, output } = record(home, id)
+    const { serialLog, output } = guestDir(home, id)
     try {
       for (const file of [serialLog, output]) cutLog(file, serialKeepBytes)
     } catch (fault) {
@@ -59,7 +59,7 @@ export async function holder(home: DriverHome, serialKeepBytes: number): Promise
     }
   }
 
-  const alive = recordedIds(home.dir).flatMap((id) => get(id) ?? [])
+  const alive = knownIds(home.dir).flatMap((id) => get(id) ?? [])
   const answered = Promise.allSettled(alive.map(({ ready }) => ready))
   if (alive.length > 0) await Promise.race([answered, world.sleep(answerMs)])
   works.run('logs', async (signal) => {

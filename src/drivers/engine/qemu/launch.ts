@@ -1,12 +1,12 @@
-import { closeSync, constants, openSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, constants, openSync, statSync } from 'node:fs'
 import type { Cgroups } from '../../../base/cgroups.ts'
 import type { Effects } from '../../../base/effects.ts'
-import { isMissing } from '../../../base/files.ts'
 import { processOf, spawnDetached } from '../../../base/processes.ts'
 import type { Plan } from '../../../model/plan.ts'
 import { argv, type Machine, translationMb } from './argv.ts'
 import type { CheckedPlan } from './check.ts'
-import { type Found, guestName, type Record } from './record.ts'
+import { type Found, guestName, type GuestDir } from './guest-dir.ts'
+import { readLog } from './serial-log.ts'
 
 /** How this host starts a QEMU. */
 export interface Launch {
@@ -29,20 +29,21 @@ const overheadMb = 96
 const screenMb = 32
 
 /** Makes everything a guest needs and starts it: three effects. Undoing a start that failed is the caller's. */
-export function launch(checked: CheckedPlan, to: { record: Record; mark: string; cookie: string; cgroups: Cgroups | undefined; effects: Effects; launch: Launch; prepare?: () => void }) {
+export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; cookie: string; cgroups: Cgroups | undefined; effects: Effects; launch: Launch; prepare?: () => void }) {
   const { plan } = checked
-  const { record, mark, cookie, effects, launch: host } = to
-  effects.act({ kind: 'file', verb: 'make', subject: record.dir }, () => {
-    record.prepare(checked)
+  const { at, mark, cookie, effects, launch: host } = to
+  effects.act({ kind: 'file', verb: 'make', subject: at.dir }, () => {
+    at.prepare(checked)
     to.prepare?.()
   })
   const groups = to.cgroups?.make(plan.id, limitsOf(checked, host.accel)) ?? []
   const name = guestName(mark, plan.id, cookie)
   const qemu = argv(checked, { accel: host.accel, tscKhz: host.tscKhz, name, blockDevices: blockDevicesOf(plan) })
   const user = plan.uid === undefined ? [] : ['--uid', String(plan.uid), '--gid', String(host.kvmGid ?? plan.uid)]
-  const before = ['--dir', record.dir, '--pid-file', record.pidFile, '--cookie', cookie, '--nofile', String(openFiles), '--oom-score-adj', String(oomScoreAdj)]
+  const taps = plan.nics.flatMap((nic) => (nic.kind === 'tap' ? ['--tap', nic.tap] : []))
+  const before = ['--dir', at.dir, '--pid-file', at.pidFile, '--cookie', cookie, '--nofile', String(openFiles), '--oom-score-adj', String(oomScoreAdj), ...taps]
   const child = effects.act({ kind: 'process', verb: 'make', subject: name }, () => {
-    const outputFd = openSync(record.output, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600)
+    const outputFd = openSync(at.output, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_APPEND, 0o600)
     try {
       return spawnDetached([host.launcher, ...groups.flatMap((dir) => ['--cgroup', dir]), ...before, ...user, '--', host.binary, ...qemu], { env: programEnv, outputFd })
     } finally {
@@ -64,13 +65,9 @@ function blockDevicesOf({ disks }: Plan): Set<string> {
   return new Set(disks.map(({ path }) => path).filter(isDevice))
 }
 
-/** What QEMU said last, without its name in front; at most 3 lines and 600 characters. */
-export function lastWords(record: Record): string {
-  try {
-    const lines = readFileSync(record.output, 'utf8').split('\n').filter((line) => line.trim() !== '')
-    return lines.slice(-3).map((line) => line.replace(/^qemu-system-\S+: /, '')).join('; ').slice(-600)
-  } catch (fault) {
-    if (isMissing(fault)) return ''
-    throw fault
-  }
+/** What QEMU said last, without its name in front: at most 3 lines and 600 characters. */
+export function lastWords(at: GuestDir): string {
+  const text = Buffer.from(readLog(at.output, 4096) ?? []).toString()
+  const lines = text.split('\n').map((line) => line.replace(/^qemu-system-\S+: /, '').replace(/[^\x20-\x7e]+/g, ' '))
+  return lines.filter((line) => line.trim() !== '').slice(-3).join('; ').slice(-600)
 }

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Cgroups } from '../../../base/cgroups.ts'
 import { processesWith } from '../../../base/processes.ts'
-import { idIn, record } from './record.ts'
+import { idIn, guestDir } from './guest-dir.ts'
 
 export interface Leak {
   kind: 'process' | 'cgroup' | 'file' | 'mount'
@@ -18,7 +18,7 @@ export function leaks(home: { dir: string; mark: string }, cgroups: Cgroups | un
     if (id === undefined) return []
     if (!owned.has(id)) return [{ kind: 'process', subject: String(pid), why: nobodys(id) }]
     // Of two that say they are the same VM, one is.
-    const known = record(home, id).process()
+    const known = guestDir(home, id).process()
     return known && known.pid !== pid ? [{ kind: 'process', subject: String(pid), why: `the VM ${id} runs as process ${known.pid}` }] : []
   })
   const groups = (cgroups?.list() ?? []).filter((name) => !owned.has(name)).flatMap((name) => (cgroups?.dirs(name) ?? []).map((dir): Leak => ({ kind: 'cgroup', subject: dir, why: nobodys(name) })))

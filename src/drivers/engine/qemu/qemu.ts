@@ -9,7 +9,7 @@ import { holder } from './holder.ts'
 import { lastWords } from './launch.ts'
 import { leaks } from './leaks.ts'
 import { host, type Trials } from './machine.ts'
-import { record, recordedIds } from './record.ts'
+import { guestDir, knownIds } from './guest-dir.ts'
 import { readLog } from './serial-log.ts'
 import { settingsOf } from './settings.ts'
 import { starting } from './starting.ts'
@@ -28,7 +28,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
 
   const trials: Trials = {
     async boot(launch, limitMs) {
-      const at = record(home, trialId)
+      const at = guestDir(home, trialId)
       await ending.destroy(trialId)
       try {
         await boot(trialPlan(isRoot), { launch, cgroups: undefined, prepare: () => putKernel(at, settings.demoOs) })
@@ -48,7 +48,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
     if (known.usable) features.accel = known.launch.accel
     return known
   }
-  const exists = (id: string) => parseVmId(id) !== undefined && record(home, id).exists()
+  const exists = (id: string) => parseVmId(id) !== undefined && guestDir(home, id).exists()
   const running = (id: string): Guest => {
     if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
     return guests.get(id) ?? fail('not_ready', 'the VM does not run', { subject: `vm/${id}` })
@@ -75,18 +75,18 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
     async inspect(id) {
       if (!exists(id)) return { state: 'absent' }
       const guest = guests.get(id)
-      if (!guest) return { state: 'stopped', exit: guests.exitOf(id) ?? (lastWords(record(home, id)) || undefined) }
+      if (!guest) return { state: 'stopped', exit: guests.exitOf(id) ?? (lastWords(guestDir(home, id)) || undefined) }
       if (guest.paused) return { state: 'paused' }
-      const { pid, sinceMs } = record(home, id).process() ?? guest.process
+      const { pid, sinceMs } = guestDir(home, id).process() ?? guest.process
       return { state: 'running', since: new Date(sinceMs).toISOString(), pid }
     },
-    list: async () => recordedIds(home.dir),
+    list: async () => knownIds(home.dir),
     watch: guests.watch,
     dial: async (id, portName) => running(id).dial(portName),
     console: async (id) => running(id).console(),
     async logs(id, { limitBytes = settings.serialKeepBytes } = {}) {
       if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
-      return readLog(record(home, id).serialLog, limitBytes) ?? new Uint8Array()
+      return readLog(guestDir(home, id).serialLog, limitBytes) ?? new Uint8Array()
     },
     pause: async (id) => void (await running(id).execute('stop')),
     resume: async (id) => void (await running(id).execute('cont')),

@@ -8,7 +8,7 @@ import type { Ending } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Holder } from './holder.ts'
 import { lastWords, launch, type Launch } from './launch.ts'
-import { type Record, record } from './record.ts'
+import { type GuestDir, guestDir } from './guest-dir.ts'
 import { within } from './wait.ts'
 
 /** From the start of the process to a processor that runs; some 30 ms on a machine with nothing else to do. */
@@ -21,14 +21,14 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
   const { world, log } = home
   return async (plan, by, call) => {
     const { id } = plan.plan
-    const at = record(home, id)
+    const at = guestDir(home, id)
     const isNew = !at.exists()
     const running = isNew ? undefined : guests.get(id)
     if (running) return running.ready
     let started: Guest | undefined
     try {
       const cookie = randomHex(world, 8)
-      const { found, ended } = launch(plan, { ...by, ...home, record: at, cookie })
+      const { found, ended } = launch(plan, { ...by, ...home, at, cookie })
       if (!found) return fail('failed', `QEMU could not be started: ${await ended}`, { subject: `vm/${id}` })
       started = guests.add(id, found, ended)
       await within(started.ready, { world, limitMs: startLimitMs, what: 'the start of QEMU', call })
@@ -38,7 +38,7 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
       if (other && other !== started) return other.ready // What an earlier server had begun to start came up meanwhile.
       const why = reason(fault, at)
       await ending
-        .undo(at, { record: isNew, process: started?.process })
+        .undo(at, { dir: isNew, process: started?.process })
         .catch((trouble: unknown) => log.warn('not all that a failed start had made could be removed', { vm: id, fault: String(trouble) }))
       throw why
     }
@@ -46,7 +46,7 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
 }
 
 /** QEMU's last words, where it is QEMU that failed. */
-function reason(fault: unknown, at: Record): unknown {
+function reason(fault: unknown, at: GuestDir): unknown {
   if (!(fault instanceof TtError) || fault.code !== 'failed') return fault
   const words = lastWords(at)
   const remedy = words.includes('Permission denied') ? "the VM's own user has to be able to read the image: see that all may pass the directories above it (mode o+x)" : undefined

@@ -3,7 +3,7 @@ import type { World } from '../../../base/world.ts'
 import type { Plan } from '../../../model/plan.ts'
 import type { CheckedPlan } from './check.ts'
 import { imageOptions } from './options.ts'
-import type { Record } from './record.ts'
+import type { GuestDir } from './guest-dir.ts'
 import { readLog } from './serial-log.ts'
 
 /** The id a probe uses: if the server dies in it, what is left is a guest nobody knows, and goes like every other. */
@@ -12,7 +12,7 @@ export const trialId = 'probe.0'
 /** Nobody: a guest is tried with no more rights than guests have. */
 const trialUid = 65_534
 
-/** The test guest, whose kernel lies in the record itself: its user may not pass the directories above. */
+/** The test guest, whose kernel lies in the guest's own directory: its user may not pass the directories above. */
 export function trialPlan(isRoot: boolean): CheckedPlan {
   const plan: Plan = {
     id: trialId,
@@ -30,15 +30,15 @@ export function trialPlan(isRoot: boolean): CheckedPlan {
   return { plan, options: imageOptions(plan) }
 }
 
-export function putKernel(record: Record, demoOs: string): void {
-  copyFileSync(demoOs, record.path('kernel'))
-  chmodSync(record.path('kernel'), 0o644)
+export function putKernel(at: GuestDir, demoOs: string): void {
+  copyFileSync(demoOs, at.path('kernel'))
+  chmodSync(at.path('kernel'), 0o644)
 }
 
 /** Waits until both tasks of the test guest have run: then memory, the timer, interrupts and a serial line work. */
-export async function untilItPrints(record: Record, { world, limitMs, failure }: { world: World; limitMs: number; failure: () => string | undefined }): Promise<void> {
+export async function untilItPrints(at: GuestDir, { world, limitMs, failure }: { world: World; limitMs: number; failure: () => string | undefined }): Promise<void> {
   for (const end = world.ticks() + limitMs; ; ) {
-    const text = Buffer.from(readLog(record.serialLog, 64) ?? []).toString('latin1')
+    const text = Buffer.from(readLog(at.serialLog, 64) ?? []).toString('latin1')
     if (/AB|BA/.test(text)) return
     const why = failure()
     if (why !== undefined) throw new Error(why)

@@ -25,7 +25,9 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
   }
   const remove = async (names: readonly string[]) => {
     if (names.length === 0) return
-    await effects.act({ kind: 'tap', verb: 'remove', subject: subjectOf(names) }, () => ip.send(removeCommands(names, doomedGroup(mark))))
+    await effects.act({ kind: 'tap', verb: 'remove', subject: subjectOf(names) }, async () => {
+      for (const commands of removeCommands(names, doomedGroup(mark))) await ip.send(commands)
+    })
   }
   /** Lets answers to 127.0.0.1 in; the rules keep guests from misusing it. */
   const openToLocalhost = (bridge: string) => {

@@ -46,7 +46,7 @@ await inNamespace(import.meta.url, async () => {
     for (const count of [3, 2000]) {
       const statements = Array.from({ length: count }, (_, at) => (at === count >> 1 ? 'add element ip words nothing { 10.0.0.1 }' : element(at)))
       await assert.rejects(filter.transact(statements), /^Error: nft: No such file or directory.* at "nothing" in "add element ip words …"/)
-      await assert.rejects(filter.transact([element(0), 'add elephant ip words', element(1)]), /nft: syntax error.* at "elephant"/)
+      await assert.rejects(filter.transact([element(0), 'make table ip words', element(1)]), /nft: syntax error.* at "make"/)
       assert.ok(!rules().includes('elements'))
       await filter.transact(statements.filter((statement) => !statement.includes('nothing')))
       assert.equal(rules().match(/10\.0\.\d+\.\d+/g)?.length, count - 1)
@@ -208,12 +208,12 @@ await inNamespace(import.meta.url, async () => {
 
   it('the probe warns of a machine that forwards nothing, and refuses one that may change nothing', async (on) => {
     sh('nft', 'add', 'table', 'ip', 'strict')
-    sh('nft', 'add', 'chain', 'ip', 'strict', 'all', '{ type filter hook forward priority 0; policy drop; }')
+    sh('nft', 'add', 'chain', 'ip', 'strict', 'every', '{ type filter hook forward priority 0; policy drop; }')
     const warned: unknown[] = []
     const log = { ...silentLog, warn: (message: string, fields?: object) => void warned.push(message, fields) }
     const driver = await nftables({ dir: on.dir, mark: on.mark, world: realWorld, effects: plainEffects(), log }, { subnet, bind: '0.0.0.0' })
     assert.ok((await driver.probe()).usable)
-    assert.match(JSON.stringify(warned), /another chain drops.*ip strict all/)
+    assert.match(JSON.stringify(warned), /another chain drops.*ip strict every/)
     sh('nft', 'delete', 'table', 'ip', 'strict')
     warned.length = 0
     await driver.probe()

@@ -44,6 +44,12 @@ export const nftables: NetworkFactory = async (home, given) => {
     exact = true
   }
 
+  const removeAll = async (): Promise<void> => {
+    const is = await readMachine(mark)
+    await machine.remove([...is.taps.keys(), ...is.bridges.keys(), ...is.strangers])
+    await machine.transact([...withoutTables(is.strangeTables), ...noRuleset(mark)])
+  }
+
   /** The way from the links that were to those that are to be, for a book that already holds the latter. */
   const stepsOf = (now: Book, were: readonly Link[], put: readonly Link[]) => {
     const from = shapeOf(mark, were)
@@ -98,9 +104,8 @@ export const nftables: NetworkFactory = async (home, given) => {
       inTurn(async () => {
         book = undefined
         exact = false
-        const is = await readMachine(mark)
-        await machine.remove([...is.taps.keys(), ...is.bridges.keys(), ...is.strangers])
-        await machine.transact([...withoutTables(is.strangeTables), ...noRuleset(mark)])
+        // Something may go by itself between the look and the act; so look again before it counts as a failure.
+        await removeAll().catch(removeAll)
         giveForwardingBack(home, await othersOfOurKind())
       }, call),
     leaks: (owned) => inTurn(() => findLeaks(mark, owned)),

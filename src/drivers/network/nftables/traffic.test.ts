@@ -163,8 +163,8 @@ async function suite(): Promise<void> {
   after(async () => {
     for (const one of [g1, g2, g3, g4, outside]) one.end()
     host.hangUp()
-    await (await on.driver()).clear()
-    await on.clear()
+    // Their network namespaces, and with them our ends of the cables, go while we remove them.
+    await (await on.driver()).clear().finally(on.clear)
   })
 
   const plug = (guest: ReturnType<typeof peer>, link: Link) => {

@@ -12,7 +12,7 @@ import { type OverlaySpec, overlayHeader } from './overlay.ts'
 
 const Options = v.strictObject({
   /** 2 to this power is the unit of allocation: small ones keep a volume small, large ones its tables. */
-  clusterBits: v.optional(v.pipe(v.number(), v.integer(), v.minValue(16), v.maxValue(21)), 16),
+  clusterBits: v.optional(v.pipe(v.number('16 to 21'), v.integer('16 to 21'), v.minValue(16, '16 to 21'), v.maxValue(21, '16 to 21')), 16),
 })
 
 /** Volumes as qcow2 overlays on their base, made without `qemu-img`: works on every file system and for raw and qcow2 bases. */

@@ -1,6 +1,6 @@
-import { deadline } from '../../base/world.ts'
-import { afterBreak, bashWords, candidatesOf } from '../candidates.ts'
-import type { Action, Invocation } from '../invocation.ts'
+import { deadline } from '../base/world.ts'
+import { afterBreak, bashWords, candidatesOf } from './candidates.ts'
+import type { Action, Invocation } from './invocation.ts'
 
 /** A server that is slower than this is not waited for: somebody is at the keyboard. */
 const patienceMs = 1000

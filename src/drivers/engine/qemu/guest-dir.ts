@@ -10,7 +10,7 @@ import { files } from './argv.ts'
  * What is kept of one guest: a directory that belongs to the server, so that a QEMU taken over by its guest cannot forge it. The guest's user
  * has only the directory `run` with the sockets, and may write on in the serial log.
  */
-export interface Record {
+export interface GuestDir {
   readonly id: string
   readonly dir: string
   readonly pidFile: string
@@ -49,14 +49,14 @@ export function idIn(argv: readonly string[], mark: string): string | undefined 
   return argv.find((argument) => argument.startsWith(start))?.slice(start.length).replace(/-[0-9a-f]*$/, '')
 }
 
-/** Ids of all records in the engine's directory, whole or not. */
-export const recordedIds = (dir: string): string[] => readdirSync(dir).filter((name) => parseVmId(name) !== undefined)
+/** Ids of all guests in the engine's directory, whole or not. */
+export const knownIds = (dir: string): string[] => readdirSync(dir).filter((name) => parseVmId(name) !== undefined)
 
-export function record(home: { dir: string; mark: string }, id: string): Record {
+export function guestDir(home: { dir: string; mark: string }, id: string): GuestDir {
   const dir = join(home.dir, id)
   const path = (file: string) => join(dir, file)
   const pidFile = path('pid')
-  const self: Record = {
+  const self: GuestDir = {
     id,
     dir,
     pidFile,
