@@ -6,8 +6,6 @@ export interface Interface {
   up: boolean
   /** The bridge it is a port of. */
   master?: string
-  /** A free text kept by the kernel. */
-  alias?: string
   /** Interfaces of one number can be removed together; 0 unless somebody set it. */
   group: number
   mac?: string
@@ -24,7 +22,6 @@ interface IpAddress {
   ifname?: string
   flags?: string[]
   master?: string
-  ifalias?: string
   group?: string
   address?: string
   addr_info?: { family?: string; local?: string; prefixlen?: number }[]
@@ -42,7 +39,6 @@ export function parseInterfaces(json: string): Interface[] {
       addresses: (entry.addr_info ?? []).flatMap(({ family, local, prefixlen }) => (family === 'inet' && local ? [`${local}/${prefixlen}`] : [])),
     }
     if (entry.master !== undefined) found.master = entry.master
-    if (entry.ifalias !== undefined) found.alias = entry.ifalias
     if (entry.address !== undefined) found.mac = entry.address
     return [found]
   })

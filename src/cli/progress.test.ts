@@ -14,12 +14,13 @@ function stage(screen?: Screen) {
 test('without a screen there is a line for news, one a second at most, and none for the same', async () => {
   const { world, written, terminal } = stage()
   const bar = progress({ terminal, quiet: false, json: false })
-  for (let at = 0; at < 1000; at++) {
-    bar.show(`${Math.floor(at / 300)} of 3`)
+  for (let at = 0; at < 300; at++) {
+    bar.show(`${at} of 300`)
     await world.advance(10)
   }
+  await world.advance(5000)
   await bar[Symbol.asyncDispose]()
-  assert.deepEqual(written, ['0 of 3\n', '1 of 3\n', '2 of 3\n', '3 of 3\n'])
+  assert.deepEqual(written, ['0 of 300\n', '99 of 300\n', '199 of 300\n', '299 of 300\n'])
 })
 
 test('on a screen one line is written anew, counts the seconds, and is wiped', async () => {
@@ -34,6 +35,14 @@ test('on a screen one line is written anew, counts the seconds, and is wiped', a
   await bar[Symbol.asyncDispose]()
   await world.advance(5000)
   assert.deepEqual(written, ['\ra\\x1b[2J, 0 s\x1b[K', '\ra\\x1b[2J, 1 s\x1b[K', '\ra\\x1b[2J, 2 s\x1b[K', '\rb, 2 s\x1b[K', '\r\x1b[K'])
+})
+
+test('with --json a screen still has it', async () => {
+  const { written, terminal } = stage({ columns: 20, colour: false })
+  const bar = progress({ terminal, quiet: false, json: true })
+  bar.show('a')
+  await bar[Symbol.asyncDispose]()
+  assert.deepEqual(written, ['\ra, 0 s\x1b[K', '\r\x1b[K'])
 })
 
 test('nothing with -q, and nothing in a file with --json', async () => {

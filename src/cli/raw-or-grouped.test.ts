@@ -39,6 +39,11 @@ test('a VM that speaks long before the second begins is in its group all the sam
   assert.equal(out, '== two.1 (micro): exit 0\nb\n== two.0 (micro): exit 0\na\nc\n')
 })
 
+test('prefixes that mean two VMs group them from the first byte on', async () => {
+  const { out } = await run(['two', '-s', 'micro,oth'], { frames: [began('two.0'), said('two.0', 'a\n'), 1000, ended('two.0'), began('two.1'), ended('two.1')] })
+  assert.equal(out, '== two.0 (micro): exit 0\na\n== two.1 (micro): exit 0\n')
+})
+
 test('where the number cannot be asked, output is grouped', async () => {
   const { out, status } = await run(['one'], { refusals: { 'env.get one': [{ code: 'unavailable', message: 'gone' }] }, frames: [began('one.0'), said('one.0', 'a'), 1000, ended('one.0')] })
   assert.deepEqual([out, status], ['== one.0 (micro): exit 0\na', 0])

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { readTextNow } from '../base/files.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import type { Link, NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
@@ -34,7 +35,14 @@ export async function findLeaks(options: LeakOptions): Promise<Leak[]> {
   for (const name of await readdir(dataDir).catch(() => [])) {
     if (!expected.has(name)) leaks.push({ kind: 'file', subject: join(dataDir, name), why: 'it lies in the data directory and is none of its files' })
   }
+  for (const path of mountsBelow(dataDir)) leaks.push({ kind: 'mount', subject: path, why: 'it is mounted in the data directory, and no driver mounts anything' })
   return leaks
+}
+
+/** Fifth field of each line; blanks in it are written as `\\040`: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html */
+function mountsBelow(dir: string): string[] {
+  const points = (readTextNow('/proc/self/mountinfo') ?? '').split('\n').map((line) => (line.split(' ')[4] ?? '').replaceAll('\\040', ' '))
+  return points.filter((point) => point.startsWith(`${dir}/`))
 }
 
 /** Ids of all VMs this host has claimed. */

@@ -18,12 +18,11 @@ export function pushOrder(flat: Flat, order: Order): void {
   for (const { key, text, expect, lease } of order.writes) flat.push(key, text, expect, lease)
 }
 
-export function ordersOf(flat: Flat): Order[] {
-  const orders: Order[] = []
+export function* ordersOf(flat: Flat): Generator<Order> {
   for (let at = 0; at < flat.length; ) {
     const count = flat[at++] as number
     if (count === endLease) {
-      orders.push({ endLease: flat[at++] as string })
+      yield { endLease: flat[at++] as string }
       continue
     }
     const writes = Array.from({ length: count }, () => ({
@@ -32,9 +31,8 @@ export function ordersOf(flat: Flat): Order[] {
       expect: flat[at++] as number | 'absent' | undefined,
       lease: flat[at++] as string | undefined,
     }))
-    orders.push({ writes })
+    yield { writes }
   }
-  return orders
 }
 
 /** The rows in pieces of about a megabyte. */

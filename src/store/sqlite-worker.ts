@@ -1,6 +1,6 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { Problem } from '../model/errors.ts'
-import { type Database, openDatabase, type Outcome } from './sqlite-database.ts'
+import { type Database, openDatabase, type Order, type Outcome } from './sqlite-database.ts'
 import { problemFor } from './sqlite-faults.ts'
 import { type Flat, flatRows, ordersOf } from './sqlite-wire.ts'
 
@@ -38,10 +38,10 @@ function work(port: MessagePort, file: string): void {
 
   /** All that came while the last transaction ran is one transaction now: the price of a sync is shared. */
   const gather = (first: ToWorker) => {
-    const orders = []
+    const orders: Order[] = []
     for (let message: ToWorker | undefined = first; message !== undefined; message = receiveMessageOnPort(port)?.message) {
       if (message === 'close') return { orders, close: true }
-      orders.push(...ordersOf(message))
+      for (const order of ordersOf(message)) orders.push(order)
     }
     return { orders, close: false }
   }

@@ -107,6 +107,9 @@ describe('an SQLite store', () => {
     const { file, open } = await filled(t)
     change(file, "UPDATE entries SET value = '{' WHERE key = 'k/3/3'")
     assert.match((await refusal('failed', open())).message, /k\/3\/3/)
+    change(file, "UPDATE entries SET value = '3' WHERE key = 'k/3/3'")
+    await using store = await open()
+    assert.equal((await store.get('k/3/3'))?.value, 3)
   })
 })
 

@@ -1,5 +1,6 @@
 import { readTextNow } from '../../../base/files.ts'
 import { type Interface, readInterfaces } from '../../../base/interfaces.ts'
+import { cidrOf, holds, ipv4Of } from '../../../base/ipv4.ts'
 import { run, runOk } from '../../../base/run.ts'
 import type { Link } from '../network.ts'
 import { bridgePrefix, doomedGroup, interfacePrefix, ipOfTap, sliceOfGateway, tableOf, tapPrefix } from './names.ts'
@@ -175,9 +176,15 @@ export function linksIn(mark: string, machine: Shape): Link[] {
     const is = machine.taps.get(tap)
     const bridge = machine.bridges.get(is?.bridge ?? '')
     const slice = bridge && sliceOfGateway(bridge.address)
-    if (!is?.up || is.doomed || !bridge?.up || slice === undefined || ipOfTap(mark, tap) !== ip) return []
+    if (!is?.up || is.doomed || !bridge?.up || slice === undefined || ipOfTap(mark, tap) !== ip || !isIn(ip, slice)) return []
     const link: Link = { id, slice, ip, mac, ports: ports.get(ip) ?? {}, denyOutgoing: machine.elements.has(`deny_out ${ip}`) }
     if (owner !== undefined) link.owner = owner
     return elementsOf(mark, link).every(([key, text]) => machine.elements.get(key) === text) ? [link] : []
   })
+}
+
+function isIn(ip: string, slice: string): boolean {
+  const range = cidrOf(slice)
+  const address = ipv4Of(ip)
+  return range !== undefined && address !== undefined && holds(range, address)
 }

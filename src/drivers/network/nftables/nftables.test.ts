@@ -46,7 +46,7 @@ await inNamespace(import.meta.url, async () => {
     for (const count of [3, 2000]) {
       const statements = Array.from({ length: count }, (_, at) => (at === count >> 1 ? 'add element ip words nothing { 10.0.0.1 }' : element(at)))
       await assert.rejects(filter.transact(statements), /^Error: nft: No such file or directory.* at "nothing" in "add element ip words …"/)
-      await assert.rejects(filter.transact([element(0), 'make table ip words', element(1)]), /nft: syntax error.* at "make"/)
+      await assert.rejects(filter.transact([element(0), 'make table ip words', element(1)]), /nft: syntax error.* in "make …"/)
       assert.ok(!rules().includes('elements'))
       await filter.transact(statements.filter((statement) => !statement.includes('nothing')))
       assert.equal(rules().match(/10\.0\.\d+\.\d+/g)?.length, count - 1)

@@ -1,0 +1,356 @@
+import assert from 'node:assert/strict'
+import { Duplex, duplexPair } from 'node:stream'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { describe, it } from 'node:test'
+import { silentLog } from '../../../base/log.ts'
+import type { World } from '../../../base/world.ts'
+import { TtError } from '../../../model/errors.ts'
+import type { Channel } from '../channel.ts'
+import { runIn } from '../channel.contract.ts'
+import { channels } from '../index.ts'
+import { type Frame, pack } from './frame.ts'
+import { agreeMagic, answer, answerLimitBytes, ask, awakeMagic, execFlag, fillerBytes, headerBytes, helloMagic, nonceBytes, trailerBytes, windowBytes } from './protocol.ts'
+
+const awake = Buffer.concat([Buffer.alloc(headerBytes + answerLimitBytes + trailerBytes), awakeMagic])
+
+/** The other end of one dialled stream: a guest that does what the test says. */
+function guestOn(stream: Duplex) {
+  let bytes = Buffer.alloc(0)
+  let trailer: Uint8Array = Buffer.alloc(trailerBytes)
+  let closed = false
+  stream.on('data', (chunk: Buffer) => (bytes = Buffer.concat([bytes, chunk])))
+  stream.on('end', () => (closed = true))
+  stream.on('close', () => (closed = true))
+  stream.on('error', () => undefined)
+  const until = async <T>(what: string, look: () => T | undefined): Promise<T> => {
+    for (let n = 0; n < 2000; n++) {
+      const found = look()
+      if (found !== undefined) return found
+      await (n < 100 ? turn() : sleep(1))
+    }
+    throw new Error(`there was no ${what}`)
+  }
+  const guest = {
+    stream,
+    closed: () => until('close', () => closed || undefined),
+    isClosed: () => closed,
+    /** Waits for a HELLO; its nonce. */
+    async hello(): Promise<Buffer> {
+      const at = await until('HELLO', () => (bytes.indexOf(helloMagic) >= 0 && bytes.length >= bytes.indexOf(helloMagic) + 36 ? bytes.indexOf(helloMagic) : undefined))
+      assert.ok(bytes.subarray(at - fillerBytes, at).every((byte) => byte === 0))
+      const nonce = Buffer.from(bytes.subarray(at + helloMagic.length, at + helloMagic.length + nonceBytes))
+      bytes = bytes.subarray(at + helloMagic.length + nonceBytes + 4)
+      return nonce
+    },
+    agree(nonce: Uint8Array, facts = 'protocol=1\n') {
+      trailer = nonce.subarray(nonceBytes - trailerBytes)
+      stream.write(Buffer.concat([agreeMagic, nonce, pack(trailer, [{ type: answer.facts, id: 0, payload: Buffer.from(facts) }])]))
+    },
+    greet: async () => guest.agree(await guest.hello()),
+    say: (...frames: Frame[]) => stream.write(pack(trailer, frames)),
+    /** The next frame of the host. */
+    next: (type: number) =>
+      until(`frame of type ${type}`, () => {
+        for (let at = 0; at + headerBytes <= bytes.length; ) {
+          const length = bytes.readUInt32LE(at)
+          const end = at + headerBytes + length + trailerBytes
+          if (end > bytes.length) return undefined
+          const frame = { type: bytes.readUInt8(at + 4), id: bytes.readUInt32LE(at + 5), payload: bytes.subarray(at + headerBytes, end - trailerBytes) }
+          assert.deepEqual(bytes.subarray(end - trailerBytes, end), trailer)
+          bytes = bytes.subarray(end)
+          if (frame.type === type) return frame
+          at = 0
+        }
+        return undefined
+      }),
+  }
+  return guest
+}
+
+/** Time that passes when the test says so. */
+function handWorld() {
+  let now = 0
+  let last = 0
+  const timers = new Map<() => void, { at: number; n: number; run: () => void }>()
+  const world: World & { pass(ms: number): Promise<void>; timers: number } = {
+    now: () => now,
+    ticks: () => now,
+    sleep: (ms) => new Promise((resolve) => world.after(ms, resolve)),
+    after(ms, run) {
+      const stop = () => void timers.delete(stop)
+      timers.set(stop, { at: now + ms, n: last++, run })
+      return stop
+    },
+    random: (count) => Buffer.from(Array.from({ length: count }, () => Math.floor(Math.random() * 256))),
+    get timers() {
+      return timers.size
+    },
+    async pass(ms) {
+      const end = now + ms
+      for (;;) {
+        for (let n = 0; n < 5; n++) await turn()
+        const [next] = [...timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at || a.n - b.n)
+        if (!next) break
+        timers.delete(next[0])
+        now = Math.max(now, next[1].at)
+        next[1].run()
+      }
+      now = end
+    },
+  }
+  return world
+}
+
+async function channelTo(dial?: () => Promise<Duplex>) {
+  const world = handWorld()
+  const guests: ReturnType<typeof guestOn>[] = []
+  const make = await channels['rexec']?.()
+  assert.ok(make)
+  const channel = make({
+    id: 'g',
+    world,
+    log: silentLog,
+    dial:
+      dial ??
+      (async () => {
+        const [ours, theirs] = duplexPair({ highWaterMark: 1 << 20 })
+        guests.push(guestOn(theirs))
+        return ours
+      }),
+  })
+  const guest = async (n: number) => {
+    for (let turns = 0; turns < 500 && !guests[n]; turns++) await turn()
+    assert.ok(guests[n], `dialled ${guests.length} times`)
+    return guests[n]
+  }
+  return { channel, world, guests, guest, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
+}
+
+const isCode = (code: string, message = /./) => (error: unknown) => error instanceof TtError && error.code === code && message.test(error.message)
+const exit = (id: number, code = 0): Frame => ({ type: answer.exit, id, payload: Buffer.of(0, code) })
+const isReady = async (channel: Channel) => {
+  let ready = false
+  channel.ready().then(
+    () => (ready = true),
+    () => undefined,
+  )
+  for (let n = 0; n < 20; n++) await turn()
+  return ready
+}
+
+describe('rexec: reaching a guest', () => {
+  it('dials again and again, ever more rarely, and at once when somebody asks', async () => {
+    const at: number[] = []
+    await using under = await channelTo(() => {
+      at.push(under?.world.now() ?? 0)
+      return Promise.reject(new TtError({ code: 'not_ready', message: 'it is off' }))
+    })
+    await under.world.pass(10_000)
+    const pauses = at.slice(1).map((time, n) => time - (at[n] ?? 0))
+    assert.deepEqual(pauses.slice(0, 9), [10, 20, 40, 80, 160, 320, 640, 1000, 1000])
+    const dialled = at.length
+    assert.equal(await isReady(under.channel), false)
+    assert.equal(at.length, dialled + 1)
+    await under.world.pass(1000)
+    assert.ok(at.length >= dialled + 10, 'every 100 ms while somebody waits')
+  })
+  it('greets, and is ready when the guest answers its nonce and no other', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    const nonce = await guest.hello()
+    guest.agree(Buffer.alloc(nonceBytes, 7))
+    assert.equal(await isReady(under.channel), false)
+    guest.stream.write(Buffer.from('what an earlier connection left behind'))
+    guest.agree(nonce)
+    assert.equal(await isReady(under.channel), true)
+  })
+  it('greets again at once when an agent awakes, but not as often as it likes', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    const first = await guest.hello()
+    await under.world.pass(500)
+    guest.stream.write(awake)
+    const second = await guest.hello()
+    assert.deepEqual(second, first, 'the agent may have heard the first one after all')
+    for (let n = 0; n < 50; n++) guest.stream.write(awake)
+    await assert.rejects(guest.hello(), /no HELLO/)
+    await under.world.pass(20)
+    await guest.hello()
+    await assert.rejects(guest.hello(), /no HELLO/)
+    guest.agree(first)
+    assert.equal(await isReady(under.channel), true)
+  })
+  it('dials anew when nobody answers, with growing patience', async () => {
+    await using under = await channelTo()
+    await under.world.pass(20_000)
+    // 1 + 2 + 4 + 8 s, and a short pause after each.
+    assert.equal(under.guests.length, 5)
+    assert.deepEqual(under.guests.map((guest) => guest.isClosed()), [true, true, true, true, false])
+    await under.guests[4]?.greet()
+    assert.equal(await isReady(under.channel), true)
+    await under.world.pass(100_000)
+    assert.equal(under.guests.length, 5)
+  })
+  it('tells of an agent that speaks another protocol', async () => {
+    await using under = await channelTo()
+    const ready = assert.rejects(under.channel.ready(), isCode('unsupported', /version 2/))
+    const guest = await under.guest(0)
+    guest.agree(await guest.hello(), 'protocol=2\nagent=9\n')
+    await ready
+    await guest.closed()
+  })
+  it('closes when the guest is gone for good', async () => {
+    await using under = await channelTo(() => Promise.reject(new TtError({ code: 'not_found', message: 'there is no vm g' })))
+    await assert.rejects(under.channel.exec({ shell: 'true' }, { output: () => undefined }), isCode('unavailable', /there is no vm g/))
+    assert.equal(under.channel.closed.aborted, true)
+    await under.world.pass(10_000)
+    assert.equal(under.world.timers, 0)
+  })
+  it('stops waiting when the call does', async () => {
+    await using under = await channelTo()
+    const calls = new AbortController()
+    const waits = [under.channel.ready({ signal: calls.signal }), under.channel.ping({ signal: calls.signal }), runIn(under.channel, 'true', {}, calls.signal)]
+    const refused = Promise.all(waits.map((wait) => assert.rejects(wait, isCode('cancelled'))))
+    calls.abort()
+    await refused
+  })
+})
+
+describe('rexec: what runs', () => {
+  it('is lost when the stream breaks or the agent begins anew, and the next command goes through', async () => {
+    await using under = await channelTo()
+    for (const lose of ['break', 'awake'] as const) {
+      const guest = await under.guest(under.guests.length - 1)
+      if (lose === 'break') await guest.greet()
+      const running = assert.rejects(runIn(under.channel, 'sleep 9'), isCode('unavailable', /not known/))
+      const ping = assert.rejects(under.channel.ping(), isCode('unavailable'))
+      await guest.next(ask.ping)
+      if (lose === 'break') guest.stream.destroy()
+      else guest.stream.write(Buffer.concat([Buffer.from('0400000084', 'hex'), awake]))
+      await Promise.all([running, ping])
+      await under.world.pass(10)
+      const next = await under.guest(under.guests.length - 1)
+      assert.equal(next === guest, lose === 'awake')
+      await next.greet()
+      const after = runIn(under.channel, 'true')
+      next.say(exit((await next.next(ask.exec)).id))
+      assert.deepEqual((await after).exit, { code: 0 })
+    }
+  })
+  it('is one write with its EXEC, and says that there is no input', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    await guest.greet()
+    await under.channel.ready()
+    let chunks = 0
+    guest.stream.on('data', () => chunks++)
+    const run = runIn(under.channel, { argv: ['true', 'a'] }, { env: { B: 'c' }, cwd: '/d' })
+    const { id, payload } = await guest.next(ask.exec)
+    assert.equal(chunks, 1)
+    assert.equal(payload[0], execFlag.noStdin)
+    assert.equal(payload.subarray(9).toString('latin1'), 'a\x04\0\0\0true\0a\x01\0\0\0a\0e\x03\0\0\0B=c\0d\x02\0\0\0/d\0')
+    guest.say({ type: answer.stdout, id, payload: Buffer.from('x') }, exit(id, 9))
+    assert.deepEqual(await run, { stdout: Buffer.from('x'), stderr: Buffer.alloc(0), exit: { code: 9 } })
+  })
+  it('sends input only as far as the guest takes it', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    await guest.greet()
+    const big = Buffer.alloc(windowBytes + 5000, 1)
+    const run = runIn(under.channel, 'cat', {
+      stdin: (async function* () {
+        yield big
+      })(),
+    })
+    const { id } = await guest.next(ask.exec)
+    let got = 0
+    while (got < windowBytes) got += (await guest.next(ask.stdin)).payload.length
+    assert.equal(got, windowBytes)
+    await assert.rejects(guest.next(ask.stdin), /no frame/)
+    guest.say({ type: answer.taken, id, payload: Buffer.of(0x88, 0x13, 0, 0) })
+    while (got < big.length) got += (await guest.next(ask.stdin)).payload.length
+    assert.equal(got, big.length)
+    await guest.next(ask.eof)
+    guest.say(exit(id))
+    await run
+  })
+  it('gives credit back as the reader reads', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    await guest.greet()
+    let go: (() => void) | undefined
+    const run = under.channel.exec({ shell: 'x' }, { output: () => new Promise<void>((resolve) => (go = resolve)) })
+    const { id } = await guest.next(ask.exec)
+    const piece = Buffer.alloc(windowBytes / 8)
+    for (let n = 0; n < 8; n++) guest.say({ type: answer.stdout, id, payload: piece.subarray(0, 30_000) }, { type: answer.stdout, id, payload: piece.subarray(30_000) })
+    guest.say(exit(id))
+    await assert.rejects(guest.next(ask.credit), /no frame/)
+    let reads = 0
+    for (; reads < 16; reads++) {
+      for (let n = 0; n < 50 && !go; n++) await turn()
+      go?.()
+      go = undefined
+    }
+    assert.deepEqual(await run, { code: 0 })
+  })
+  it('that is aborted is waited for, but not for ever', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    await guest.greet()
+    for (const answers of [true, false]) {
+      const calls = new AbortController()
+      let settled = false
+      const run = assert.rejects(runIn(under.channel, 'sleep 9', {}, calls.signal), isCode('cancelled')).finally(() => (settled = true))
+      const { id } = await guest.next(ask.exec)
+      calls.abort()
+      await guest.next(ask.kill)
+      await under.world.pass(900)
+      assert.equal(settled, false)
+      if (answers) guest.say({ type: answer.exit, id, payload: Buffer.from('\x01SIGKILL') })
+      else await under.world.pass(200)
+      await run
+    }
+    assert.equal(under.world.timers, 0)
+  })
+})
+
+describe('rexec: a guest that breaks the protocol is disconnected, and its commands fail', () => {
+  const out = (id: number, size: number): Frame => ({ type: answer.stdout, id, payload: Buffer.alloc(size) })
+  const breaches: Record<string, (id: number) => Frame[]> = {
+    'a type of ours': (id) => [{ type: ask.kill, id }],
+    'more output than it had credit for': (id) => Array.from({ length: Math.ceil(windowBytes / 30_000) + 1 }, () => out(id, 30_000)),
+    'more input taken than given': (id) => [{ type: answer.taken, id, payload: Buffer.of(1, 0, 0, 0) }],
+    'a second end': (id) => [out(id, 1), exit(id), exit(id)],
+    'an end of no kind': (id) => [{ type: answer.exit, id, payload: Buffer.of(2, 0) }],
+    'a signal of no name': (id) => [{ type: answer.exit, id, payload: Buffer.from('\x01<script>') }],
+    'an error of no kind': (id) => [{ type: answer.error, id, payload: Buffer.from('ENOENT \x1b[2J') }],
+    'facts again': (id) => [{ type: answer.facts, id }],
+    'a pong for a command': (id) => [{ type: answer.pong, id }],
+  }
+  for (const [name, breach] of Object.entries(breaches)) {
+    it(name, async () => {
+      await using under = await channelTo()
+      const guest = await under.guest(0)
+      await guest.greet()
+      const never = new Promise<void>(() => undefined)
+      const run = assert.rejects(under.channel.exec({ shell: 'x' }, { output: () => never }), isCode('failed', /broke the protocol/))
+      const other = assert.rejects(under.channel.exec({ shell: 'y' }, { output: () => never }), isCode('failed', /broke the protocol/))
+      guest.say(...breach((await guest.next(ask.exec)).id))
+      await run
+      await other
+      await guest.closed()
+    })
+  }
+  it('and is dialled ever more rarely if it goes on', async () => {
+    await using under = await channelTo()
+    for (let n = 0; n < 8; n++) {
+      const guest = await under.guest(n)
+      await guest.greet()
+      guest.say({ type: ask.kill, id: 0 })
+      await guest.closed()
+      await under.world.pass(10 * 2 ** n - 1)
+      assert.equal(under.guests.length, n + 1)
+      await under.world.pass(1)
+    }
+  })
+})

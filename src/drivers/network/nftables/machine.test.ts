@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { linkOn } from '../ground.ts'
+import { linksIn, parseOwners, parseShape, parseTable } from './machine.ts'
+import { bridgeOf, doomedGroup, tapOf } from './names.ts'
+import { chains, sets } from './ruleset.ts'
+import { shapeOf } from './shape.ts'
+
+const mark = 'abcde'
+const [a, b] = [linkOn(0, 0, { ports: { 22: 40_000, 80: 40_001 }, owner: 7 }), linkOn(1, 0, { denyOutgoing: true, ports: {} })]
+
+/** As nft 1.0.6 answers. */
+const listed = (...entries: object[]) => JSON.stringify({ nftables: [{ metainfo: { version: '1.0.6' } }, { table: { family: 'ip', name: 'tt_abcde', handle: 1 } }, ...entries] })
+const map = (more: object = {}) => ({ map: { family: 'ip', name: 'public', table: 'tt_abcde', type: 'inet_service', map: 'ipv4_addr . inet_service', ...more } })
+
+test('elements are read as they are written', () => {
+  const tap = tapOf(mark, a.ip)
+  const text = listed(
+    map({ elem: [[40_000, { concat: ['10.77.0.2', 22] }]] }),
+    { set: { family: 'ip', name: 'open', type: ['inet_service', 'ipv4_addr'], elem: [{ concat: [40_000, '10.77.0.2'] }] } },
+    { set: { family: 'ip', name: 'deny_out', type: 'ipv4_addr', elem: ['10.77.4.2', { elem: { val: '10.77.4.3', comment: 'by hand' } }] } },
+    { set: { family: 'ip', name: 'within', type: ['ifname', 'ifname'], elem: [{ concat: ['x', 'x'] }] } },
+    { set: { family: 'bridge', name: 'cards', type: ['ifname', 'ether_addr', 'ipv4_addr'], elem: [{ elem: { val: { concat: [tap, a.mac, a.ip] }, comment: `${a.id}/7` } }] } },
+    { chain: { family: 'ip', name: 'here', type: 'filter', hook: 'input', prio: 0, policy: 'accept' } },
+    { rule: { family: 'ip', chain: 'here', expr: [{ drop: null }] } },
+  )
+  assert.deepEqual(parseTable(text), {
+    alien: false,
+    elements: new Map([
+      ['public 40000', '40000 : 10.77.0.2 . 22'],
+      ['open 40000 . 10.77.0.2', '40000 . 10.77.0.2'],
+      ['deny_out 10.77.4.2', '10.77.4.2'],
+      ['deny_out 10.77.4.3', '10.77.4.3 comment "by hand"'],
+      ['within "x" . "x"', '"x" . "x"'],
+      [`cards "${tap}" . ${a.mac} . ${a.ip}`, `"${tap}" . ${a.mac} . ${a.ip} comment "${a.id}/7"`],
+    ]),
+  })
+})
+
+test('what is not of this version is alien', () => {
+  const strange = [
+    map({ map: 'ipv4_addr' }),
+    map({ type: 'mark' }),
+    { set: { family: 'ip', name: 'other', type: 'mark' } },
+    { set: { family: 'ip', name: 'cards', type: ['ifname', 'ether_addr', 'ipv4_addr'] } },
+    { chain: { family: 'ip', name: 'here', type: 'filter', hook: 'input', prio: 5, policy: 'accept' } },
+    { chain: { family: 'ip', name: 'here', type: 'filter', hook: 'input', prio: 0, policy: 'drop' } },
+    { chain: { family: 'ip', name: 'there' } },
+  ]
+  for (const entry of strange) assert.equal(parseTable(listed(entry)).alien, true, JSON.stringify(entry))
+  assert.deepEqual(parseTable(listed()), { alien: false, elements: new Map() })
+  assert.equal(Object.keys(sets).length + Object.keys(chains).length, 13)
+})
+
+test('interfaces of the mark are taps, bridges and strangers; nobody else is there', () => {
+  const { elements } = shapeOf(mark, [a])
+  const one = { up: true, group: 0, mac: '52:54:00:00:00:01', addresses: [] }
+  const shape = parseShape(
+    mark,
+    [
+      { ...one, name: 'eth0' },
+      { ...one, name: bridgeOf('vwxyz', a.slice) },
+      { ...one, name: bridgeOf(mark, a.slice), addresses: ['10.77.0.1/22'] },
+      { ...one, name: tapOf(mark, a.ip), master: 'x' },
+      { ...one, name: tapOf(mark, b.ip), up: false, group: doomedGroup(mark) },
+      { ...one, name: 'ttabcdep0' },
+    ],
+    elements,
+  )
+  assert.deepEqual(shape, {
+    bridges: new Map([[bridgeOf(mark, a.slice), { address: '10.77.0.1/22', mac: one.mac, up: true }]]),
+    taps: new Map([
+      [tapOf(mark, a.ip), { bridge: 'x', up: true, owner: 7 }],
+      [tapOf(mark, b.ip), { bridge: '', up: false, doomed: true }],
+    ]),
+    strangers: ['ttabcdep0'],
+  })
+})
+
+test('links are told from the machine alone, if everything of them is there', () => {
+  assert.deepEqual(linksIn(mark, shapeOf(mark, [a, b])), [a, b])
+  const lacking: ((shape: ReturnType<typeof shapeOf>) => unknown)[] = [
+    (shape) => shape.taps.delete(tapOf(mark, a.ip)),
+    (shape) => (shape.taps.get(tapOf(mark, a.ip))!.up = false),
+    (shape) => (shape.taps.get(tapOf(mark, a.ip))!.doomed = true),
+    (shape) => (shape.taps.get(tapOf(mark, a.ip))!.bridge = bridgeOf(mark, b.slice)),
+    (shape) => shape.bridges.delete(bridgeOf(mark, a.slice)),
+    (shape) => (shape.bridges.get(bridgeOf(mark, a.slice))!.address = ''),
+    (shape) => shape.elements.delete('open 40000 . 10.77.0.2'),
+    (shape) => shape.elements.delete(`cards "${tapOf(mark, a.ip)}" . ${a.mac} . ${a.ip}`),
+    (shape) => shape.elements.delete(`within "${bridgeOf(mark, a.slice)}" . "${bridgeOf(mark, a.slice)}"`),
+  ]
+  for (const lack of lacking) {
+    const shape = shapeOf(mark, [a, b])
+    lack(shape)
+    assert.deepEqual(linksIn(mark, shape), [b], String(lack))
+  }
+})
+
+test('the users of taps, by number or by name', () => {
+  const tun = (ifname: string, user?: unknown) => ({ ifname, linkinfo: { info_kind: 'tun', info_data: { type: 'tap', ...(user === undefined ? {} : { user }) } } })
+  const json = JSON.stringify([tun('one', 4242), tun('two', 'games'), tun('three', 'nobody-knows'), tun('four'), {}])
+  assert.deepEqual(parseOwners(json, 'root:x:0:0::/root:/bin/sh\ngames:x:5:60::/:/bin/sh\n'), new Map([['one', 4242], ['two', 5], ['three', -1]]))
+})

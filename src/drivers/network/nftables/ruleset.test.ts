@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { linkOn } from '../ground.ts'
+import { baseRuleset, elementStatements, elementsOf, noRuleset } from './ruleset.ts'
+
+const golden = new URL('golden/ruleset.nft', import.meta.url)
+const mark = 'abcde'
+const link = linkOn(0, 0, { ports: { 22: 40_000, 80: 40_001 }, owner: 4242, denyOutgoing: true })
+
+test('the rules of a server, and the elements of a link', () => {
+  const statements = [
+    ...baseRuleset({ mark, subnet: '10.77.0.0/16' }),
+    ...elementStatements(mark, { removed: ['public 39999', 'cards "ttabcdet1" . 52:54:00:00:00:01 . 10.0.0.1'], added: new Map(elementsOf(mark, link)) }),
+    ...noRuleset(mark),
+  ]
+  const text = `${statements.join('\n')}\n`
+  if (process.env.TT_GOLDEN === 'write') writeFileSync(golden, text)
+  assert.equal(text, readFileSync(golden, 'utf8'), 'if the change is meant: TT_GOLDEN=write, and look at the difference')
+})
+
+test('a link without an owner or ports has fewer elements', () => {
+  const few = elementsOf(mark, { ...link, ports: {}, denyOutgoing: false, owner: undefined })
+  assert.deepEqual(few, [
+    ['within "ttabcdeb2uw3k0" . "ttabcdeb2uw3k0"', '"ttabcdeb2uw3k0" . "ttabcdeb2uw3k0"'],
+    ['cards "ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2', '"ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2 comment "network0.0"'],
+  ])
+})
+
+test('many elements are few statements, each of one length at most', () => {
+  const added = new Map(Array.from({ length: 1201 }, (_, at) => [`open ${at + 1} . 10.77.0.2`, `${at + 1} . 10.77.0.2`]))
+  const statements = elementStatements(mark, { removed: [], added })
+  assert.deepEqual(
+    statements.map((statement) => statement.split(',').length),
+    [500, 500, 201],
+  )
+  assert.ok(statements.every((statement) => /^add element ip tt_abcde open \{ \d+ \. 10\.77\.0\.2(, \d+ \. 10\.77\.0\.2)* \}$/.test(statement)))
+  assert.deepEqual(elementStatements(mark, { removed: [], added: new Map() }), [])
+})
