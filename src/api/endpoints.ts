@@ -25,6 +25,8 @@ export interface Asking<Q, B> {
   wantsEvents: boolean
   /** Counters of the server, as text. */
   metrics: () => string
+  /** This interface as OpenAPI. */
+  openapi: () => Promise<unknown>
   world: World
   call: Call
 }
@@ -62,7 +64,7 @@ export const endpoints: Record<RouteId, Endpoint> = {
   }),
   about: plain(async ({ cloud, call }) => ({ type: 'json', value: await cloud.about(call) })),
   metrics: plain(async ({ metrics }) => ({ type: 'text', contentType: 'text/plain; version=0.0.4', text: metrics() })),
-  openapi: plain(async () => ({ type: 'json', value: (await import('./openapi.ts')).openapi() })),
+  openapi: plain(async ({ openapi }) => ({ type: 'json', value: await openapi() })),
   'get-env': endpoint({
     query: Wait,
     async answer({ cloud, params, query, world, call }) {

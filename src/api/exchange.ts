@@ -125,6 +125,7 @@ async function asking(from: { request: IncomingMessage; path: Path; parts: Excha
     expect,
     wantsEvents,
     metrics: parts.metrics.text,
+    openapi: async () => (await import('./openapi.ts')).openapi(),
     world: parts.world,
     call: { signal: parts.flight.controller.signal },
   }

@@ -26,6 +26,9 @@ interface Pending {
 /** More than this is not given to the worker at once; what waits is dropped cheaply when it is aborted. */
 const inFlightLimitBytes = 16 << 20
 
+/** What an order takes beside its keys and values, roughly. */
+const orderBytes = 128
+
 /**
  * The store of one server, in an SQLite file. A worker thread keeps and judges the commits; what it has kept is in memory here too, so
  * reading costs no message, and the values are shared with every view.
@@ -163,7 +166,7 @@ function backendOver(worker: Worker, held: Contents, log: Log): Backend {
     await exited
   }
 
-  const commitOf = (writes: Sealed[]) => ({ order: { writes }, sizeBytes: sizeOf(writes), apply: () => held.apply(writes) })
+  const commitOf = (writes: Sealed[]) => ({ order: { writes }, sizeBytes: orderBytes + sizeOf(writes), apply: () => held.apply(writes) })
 
   return {
     async get(key, call) {
@@ -181,7 +184,7 @@ function backendOver(worker: Worker, held: Contents, log: Log): Backend {
     watch: held.watch,
     async endLease(id) {
       enter()
-      await ask({ order: { endLease: id }, sizeBytes: 0, apply: () => held.endLease(id) })
+      await ask({ order: { endLease: id }, sizeBytes: orderBytes, apply: () => held.endLease(id) })
     },
     [Symbol.asyncDispose]: () => (closed ??= close()),
   }

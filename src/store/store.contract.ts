@@ -147,7 +147,7 @@ export function storeContract({ name, durable, opened }: StoreUnderTest): void {
     it('takes far more at once than it can write at once', async (t) => {
       const { store } = await opened(t)
       const first = await store.commit([put('a', 1)])
-      const commits = Array.from({ length: 200_000 }, (_, at) => store.commit(at < 60 ? [put(`a/${at}`, 'x'.repeat(1 << 19))] : [{ key: 'a', expect: first }, put('b', at)]))
+      const commits = Array.from({ length: 5000 }, (_, at) => store.commit(at < 60 ? [put(`a/${at}`, 'x'.repeat(1 << 19))] : [{ key: 'a', expect: first }, put('b', at)]))
       assert.deepEqual(await Promise.all(commits), Array.from(commits, (_, at) => first + 1 + at))
     })
 

@@ -22,8 +22,8 @@ function guestOn(stream: Duplex) {
   stream.on('end', () => (closed = true))
   stream.on('close', () => (closed = true))
   stream.on('error', () => undefined)
-  const until = async <T>(what: string, look: () => T | undefined): Promise<T> => {
-    for (let n = 0; n < 2000; n++) {
+  const until = async <T>(what: string, look: () => T | undefined, tries = 2000): Promise<T> => {
+    for (let n = 0; n < tries; n++) {
       const found = look()
       if (found !== undefined) return found
       await (n < 100 ? turn() : sleep(1))
@@ -34,6 +34,12 @@ function guestOn(stream: Duplex) {
     stream,
     closed: () => until('close', () => closed || undefined),
     isClosed: () => closed,
+    /** That the host says nothing more for now. */
+    async silence() {
+      const before = bytes.length
+      for (let n = 0; n < 100; n++) await turn()
+      assert.equal(bytes.length, before)
+    },
     /** Waits for a HELLO; its nonce. */
     async hello(): Promise<Buffer> {
       const at = await until('HELLO', () => (bytes.indexOf(helloMagic) >= 0 && bytes.length >= bytes.indexOf(helloMagic) + 36 ? bytes.indexOf(helloMagic) : undefined))
@@ -141,10 +147,12 @@ const isReady = async (channel: Channel) => {
 describe('rexec: reaching a guest', () => {
   it('dials again and again, ever more rarely, and at once when somebody asks', async () => {
     const at: number[] = []
+    let now = () => 0
     await using under = await channelTo(() => {
-      at.push(under?.world.now() ?? 0)
+      at.push(now())
       return Promise.reject(new TtError({ code: 'not_ready', message: 'it is off' }))
     })
+    now = under.world.now
     await under.world.pass(10_000)
     const pauses = at.slice(1).map((time, n) => time - (at[n] ?? 0))
     assert.deepEqual(pauses.slice(0, 9), [10, 20, 40, 80, 160, 320, 640, 1000, 1000])
@@ -173,10 +181,10 @@ describe('rexec: reaching a guest', () => {
     const second = await guest.hello()
     assert.deepEqual(second, first, 'the agent may have heard the first one after all')
     for (let n = 0; n < 50; n++) guest.stream.write(awake)
-    await assert.rejects(guest.hello(), /no HELLO/)
+    await guest.silence()
     await under.world.pass(20)
     await guest.hello()
-    await assert.rejects(guest.hello(), /no HELLO/)
+    await guest.silence()
     guest.agree(first)
     assert.equal(await isReady(under.channel), true)
   })
@@ -228,7 +236,7 @@ describe('rexec: what runs', () => {
       if (lose === 'break') guest.stream.destroy()
       else guest.stream.write(Buffer.concat([Buffer.from('0400000084', 'hex'), awake]))
       await Promise.all([running, ping])
-      await under.world.pass(10)
+      await under.world.pass(30)
       const next = await under.guest(under.guests.length - 1)
       assert.equal(next === guest, lose === 'awake')
       await next.greet()
@@ -266,7 +274,7 @@ describe('rexec: what runs', () => {
     let got = 0
     while (got < windowBytes) got += (await guest.next(ask.stdin)).payload.length
     assert.equal(got, windowBytes)
-    await assert.rejects(guest.next(ask.stdin), /no frame/)
+    await guest.silence()
     guest.say({ type: answer.taken, id, payload: Buffer.of(0x88, 0x13, 0, 0) })
     while (got < big.length) got += (await guest.next(ask.stdin)).payload.length
     assert.equal(got, big.length)
@@ -284,7 +292,7 @@ describe('rexec: what runs', () => {
     const piece = Buffer.alloc(windowBytes / 8)
     for (let n = 0; n < 8; n++) guest.say({ type: answer.stdout, id, payload: piece.subarray(0, 30_000) }, { type: answer.stdout, id, payload: piece.subarray(30_000) })
     guest.say(exit(id))
-    await assert.rejects(guest.next(ask.credit), /no frame/)
+    await guest.silence()
     let reads = 0
     for (; reads < 16; reads++) {
       for (let n = 0; n < 50 && !go; n++) await turn()
@@ -348,7 +356,7 @@ describe('rexec: a guest that breaks the protocol is disconnected, and its comma
       await guest.greet()
       guest.say({ type: ask.kill, id: 0 })
       await guest.closed()
-      await under.world.pass(10 * 2 ** n - 1)
+      await under.world.pass(Math.min(1000, 10 * 2 ** n) - 1)
       assert.equal(under.guests.length, n + 1)
       await under.world.pass(1)
     }

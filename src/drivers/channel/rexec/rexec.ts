@@ -73,9 +73,8 @@ export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
     let pause = dialPauseMs.first
     let patience = patienceMs.first
     while (!signal.aborted) {
-      const stream = await dial({ signal }).catch((fault: unknown) => asTtError(fault))
+      const stream = await reach(signal)
       if (stream instanceof TtError) {
-        if (signal.aborted) return
         if (stream.code === 'not_found') return close(new TtError({ code: 'unavailable', message: `the guest is gone: ${stream.message}` }, stream))
       } else {
         if (signal.aborted) return void stream.destroy()
@@ -91,12 +90,21 @@ export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
     }
   }
 
+  const reach = async (signal: AbortSignal): Promise<Duplex | TtError> => {
+    try {
+      return await dial({ signal })
+    } catch (fault) {
+      return asTtError(fault)
+    }
+  }
+
   /** Waits, or until somebody is in need of the guest. */
   const rest = async (ms: number, signal: AbortSignal) => {
     const { promise, resolve } = Promise.withResolvers<void>()
     const wake = () => resolve()
     const stop = world.after(ms, wake)
     signal.addEventListener('abort', wake)
+    if (signal.aborted) wake()
     hurry = wake
     await promise
     hurry = undefined

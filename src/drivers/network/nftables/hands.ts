@@ -4,7 +4,7 @@ import { bridgeCommands, iproute, raiseCommand, removeCommands, tapCommands } fr
 import { doomedGroup, tableOf } from './names.ts'
 import { nft } from './nft.ts'
 import { elementStatements } from './ruleset.ts'
-import { type Steps } from './shape.ts'
+import type { Steps } from './shape.ts'
 
 /** Changes the machine. Each thing it does is an effect, and may fail half way: what then holds is to be read from the machine. */
 export interface Hands extends AsyncDisposable {

@@ -21,7 +21,7 @@ const forwardFile = '/proc/sys/net/ipv4/ip_forward'
 const traces = (mark: string) => [...links().split('\n'), ...sh('nft', 'list', 'tables').split('\n')].filter((line) => line.includes(mark))
 
 /** A case on a ground of its own. */
-const it = (what: string, run: (on: Ground) => Promise<void>) =>
+const it = (what: string, run: (on: Ground) => Promise<void>): unknown =>
   test(`network nftables: ${what}`, { timeout: 60_000 }, async () => {
     const on = ground(nftables)
     try {

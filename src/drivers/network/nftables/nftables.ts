@@ -54,13 +54,14 @@ export const nftables: NetworkFactory = async (home, given) => {
   const stepsOf = (now: Book, were: readonly Link[], put: readonly Link[]) => {
     const from = shapeOf(mark, were)
     const to = shapeOf(mark, put)
-    const slices = new Set([...were, ...put].map(({ slice }) => slice))
-    for (const slice of slices) {
-      const bridge = bridgeOf(mark, slice)
-      const key = `within "${bridge}" . "${bridge}"`
-      const others = now.on(slice) - put.filter((link) => link.slice === slice).length
-      if (others > 0) for (const { bridges, elements } of [from, to]) [bridges.delete(bridge), elements.delete(key)]
-    }
+    const leftAlone = (slice: string) => now.on(slice) > put.filter((link) => link.slice === slice).length
+    const shared = [...new Set([...were, ...put].map(({ slice }) => slice))].filter(leftAlone)
+    // Others are on these slices before and after.
+    for (const { bridges, elements } of [from, to])
+      for (const bridge of shared.map((slice) => bridgeOf(mark, slice))) {
+        bridges.delete(bridge)
+        elements.delete(`within "${bridge}" . "${bridge}"`)
+      }
     return stepsBetween(from, to)
   }
 

@@ -81,13 +81,18 @@ function line({ protocol, host, port, from }: Target) {
   return { ask: asking(() => socket.write('who?')), close: () => socket.destroy() }
 }
 
-/** Reads calls from standard input, one JSON line each, and answers them in order. */
+/** Reads calls from standard input, one JSON line each, and answers each when it can. */
 function servePeer(): void {
   const me = player(process.env.TT_TEST_PEER ?? '') as unknown as Record<string, (...args: unknown[]) => Promise<string>>
-  createInterface({ input: process.stdin }).on('line', (text) => {
+  const serve = async (text: string) => {
     const [number, verb, ...args] = JSON.parse(text) as [number, string, ...unknown[]]
-    void me[verb]?.(...args).then((answer) => process.stdout.write(`${JSON.stringify([number, answer])}\n`))
-  }).on('close', () => process.exit())
+    process.stdout.write(`${JSON.stringify([number, await me[verb]?.(...args)])}\n`)
+  }
+  createInterface({ input: process.stdin })
+    .on('line', (text) => {
+      serve(text).catch(() => process.exit(1))
+    })
+    .on('close', () => process.exit())
 }
 
 /** A player in a network namespace of its own, which is gone with it. */
@@ -164,7 +169,11 @@ async function suite(): Promise<void> {
     for (const one of [g1, g2, g3, g4, outside]) one.end()
     host.hangUp()
     // Their network namespaces, and with them our ends of the cables, go while we remove them.
-    await (await on.driver()).clear().finally(on.clear)
+    try {
+      await (await on.driver()).clear()
+    } finally {
+      await on.clear()
+    }
   })
 
   const plug = (guest: ReturnType<typeof peer>, link: Link) => {
