@@ -91,9 +91,9 @@ const driverRules = [
   ),
   rule(
     'driver-tests-on-fakes',
-    'Of another kind, the test of a driver sees the contract file and the fake.',
+    'Of another kind, the test of a driver sees the contract file, the suite that goes with it, and the fake.',
     { path: `^src/drivers/([^/]+)/.*${test}` },
-    { path: '^src/drivers/', pathNot: ['^src/drivers/$1/', ...contracts.drivers, ...standIns] },
+    { path: '^src/drivers/', pathNot: ['^src/drivers/$1/', ...contracts.drivers, '^src/drivers/[^/]+/[^/]+\\.contract\\.ts$', ...standIns] },
   ),
   rule(
     'drivers-apart',

@@ -7,7 +7,7 @@ import type { Session, SessionRequest } from '../model/session.ts'
 import { checkAborted } from './aborted.ts'
 import { type Connection, connection, parsed } from './client/connection.ts'
 import { eventsOf, linesOf } from './client/events.ts'
-import { foreign, lost, unreachable } from './client/faults.ts'
+import { foreign, late, lost, unreachable } from './client/faults.ts'
 import { lineSession } from './client/line-session.ts'
 import { socketSession } from './client/socket-session.ts'
 import { browserSocket, fetchTransport, type OpenSocket, type Transport } from './client/transport.ts'
@@ -44,7 +44,7 @@ export function httpCloud(url: string, options: HttpCloudOptions): Cloud {
     },
     collection: (kind) => httpCollection(server, kind),
     async open(asked, call) {
-      if (needsInput(asked)) return joined(server, asked, { socket, token, call })
+      if (needsInput(asked)) return joined(server, asked, { socket, token, call, world, firstByteMs })
       const answer = await server.ask('POST', pathOf('session'), { accept: 'application/x-ndjson', body: asked, call })
       answer.detach()
       return lineSession(answer, server.place)
@@ -101,15 +101,30 @@ function changeOf<K extends Kind>(event: string, data: unknown, { server, kind }
   return notOurs(server)
 }
 
-async function joined(server: Connection, request: SessionRequest, { socket, token, call }: { socket: OpenSocket; token: string; call?: Call }): Promise<Session> {
+interface Joining {
+  socket: OpenSocket
+  token: string
+  call?: Call
+  world?: Pick<World, 'after'>
+  firstByteMs: number
+}
+
+async function joined(server: Connection, request: SessionRequest, { socket, token, call, world, firstByteMs }: Joining): Promise<Session> {
+  checkAborted(call?.signal)
   const controller = new AbortController()
-  const url = server.url.replace(/^http/, 'ws') + pathOf('join-session')
+  const stop = () => controller.abort(call?.signal?.reason)
+  call?.signal?.addEventListener('abort', stop, { once: true })
+  const inTime = world?.after(firstByteMs, () => controller.abort(late(server.place, firstByteMs)))
   try {
-    const wire = await socket(url, { token, signal: call?.signal ?? controller.signal })
-    return await socketSession(wire, request, { place: server.place, call })
+    const { signal } = controller
+    const wire = await socket(server.url.replace(/^http/, 'ws') + pathOf('join-session'), { token, signal })
+    return await socketSession(wire, request, { place: server.place, signal })
   } catch (thrown) {
-    checkAborted(call?.signal)
+    checkAborted(controller.signal)
     throw thrown instanceof TtError ? thrown : unreachable(thrown, server.place)
+  } finally {
+    inTime?.()
+    call?.signal?.removeEventListener('abort', stop)
   }
 }
 

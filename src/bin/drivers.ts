@@ -15,10 +15,12 @@ export interface DriverChoice {
   engines: string[]
   volumes: string[]
   networks: string[]
-  /** Options by driver name, from the settings file. */
-  options: Record<string, Record<string, unknown>>
+  /** Options by kind and driver: `engine.fake`. */
+  options: DriverOptions
   network: NetworkOptions
 }
+
+export type DriverOptions = Partial<Record<'engine' | 'volume' | 'network', Record<string, Record<string, unknown>>>>
 
 export interface Drivers extends AsyncDisposable {
   engines: Map<string, { engine: Engine; version: string }>
@@ -57,7 +59,7 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
   const tried = await Promise.all(
     usual(engineRegistry, choice.engines, false).map(async (name) => {
       const factory = await engineRegistry[name as keyof typeof engineRegistry]()
-      return { name, found: await attempt<Engine>('engine', name, (at) => factory(at, choice.options[name] ?? {})) }
+      return { name, found: await attempt<Engine>('engine', name, (at) => factory(at, choice.options.engine?.[name] ?? {})) }
     }),
   )
   for (const { name, found } of tried) if (found) engines.set(name, { engine: found.driver, version: found.version })
@@ -70,11 +72,11 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
   }
   const volume = await first('volume', volumeNames, async (name) => {
     const factory = await volumeRegistry[name as keyof typeof volumeRegistry]()
-    return attempt<VolumeDriver>('volume', name, (at) => factory(at, choice.options[name] ?? {}))
+    return attempt<VolumeDriver>('volume', name, (at) => factory(at, choice.options.volume?.[name] ?? {}))
   })
   const network = await first('network', networkNames, async (name) => {
     const factory = await networkRegistry[name as keyof typeof networkRegistry]()
-    return attempt<NetworkDriver>('network', name, (at) => factory(at, { ...choice.options[name], ...choice.network }))
+    return attempt<NetworkDriver>('network', name, (at) => factory(at, { ...choice.options.network?.[name], ...choice.network }))
   })
   if (engines.size === 0 && choice.engines.length > 0) {
     fail('unavailable', `no engine works here: ${unusable.filter((one) => one.kind === 'engine').map(({ name, why }) => `${name}: ${why}`).join('; ')}`, { subject: 'server' })

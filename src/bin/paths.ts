@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { DriverOptions } from './drivers.ts'
 
 /** The checkout or installed package this program belongs to. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
@@ -24,7 +25,7 @@ export function recipesDir(): string | undefined {
 }
 
 /** What drivers must be told of this installation, under what the settings say. */
-export const driverOptions = (given: Record<string, Record<string, unknown>>): Record<string, Record<string, unknown>> => ({
+export const driverOptions = (given: DriverOptions): DriverOptions => ({
   ...given,
-  qemu: { launcher: builtPath('native', 'launcher'), demoOs: builtPath('guest', 'demo-os'), ...given['qemu'] },
+  engine: { ...given.engine, qemu: { launcher: builtPath('native', 'launcher'), demoOs: builtPath('guest', 'demo-os'), ...given.engine?.['qemu'] } },
 })

@@ -3,6 +3,7 @@ import { listOf, oneOf, text, whole } from '../base/setting-forms.ts'
 import { type Form, type Schema, type Settings, settle } from '../base/settings.ts'
 import { defaultLimits, type Limits } from '../cloud/admission.ts'
 import { fail, reasonOf } from '../model/errors.ts'
+import type { DriverOptions } from './drivers.ts'
 import { defaultDataDir } from './home.ts'
 
 const most = 1_000_000_000
@@ -19,19 +20,20 @@ const portRange: Form<{ from: number; to: number }> = {
   toText: ({ from, to }) => `${from}-${to}`,
 }
 
-const objects: Form<Record<string, Record<string, unknown>>> = {
-  expects: 'an object of options by driver, as {"fake": {"bootMs": 100}}',
+const driverForm: Form<DriverOptions> = {
+  expects: 'options by kind and driver, as {"engine": {"fake": {"bootMs": 100}}}',
   fromText(value) {
     try {
-      return objects.fromJson(JSON.parse(value))
+      return driverForm.fromJson(JSON.parse(value))
     } catch {
       return undefined
     }
   },
-  fromJson: (value) => (isObject(value) && Object.values(value).every(isObject) ? (value as Record<string, Record<string, unknown>>) : undefined),
+  fromJson: (value) => (isObject(value) && Object.entries(value).every(([kind, drivers]) => driverKinds.includes(kind) && isObject(drivers) && Object.values(drivers).every(isObject)) ? (value as DriverOptions) : undefined),
   toText: (value) => JSON.stringify(value),
 }
 
+const driverKinds = ['engine', 'volume', 'network']
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** What a server can be told, by key in its file. */
@@ -57,7 +59,7 @@ export const serverSchema = {
   memMin: { form: whole(1, most), default: defaultLimits.memMinMb, env: 'TT_MEM_MIN', flag: { long: 'mem-min', value: 'MB' }, about: 'Memory one VM must ask for at least' },
   diskMin: { form: whole(1, most), default: defaultLimits.diskMinMb, env: 'TT_DISK_MIN', flag: { long: 'disk-min', value: 'MB' }, about: 'Disk one VM must ask for at least' },
   dupMax: { form: whole(0, 999_999), default: defaultLimits.copiesMax - 1, env: 'TT_DUP_MAX', flag: { long: 'dup-max', value: 'N' }, about: 'Extra copies of an image in one ENV' },
-  drivers: { form: objects, default: {} as Record<string, Record<string, unknown>>, env: 'TT_DRIVERS', flag: { long: 'drivers', value: 'JSON' }, about: 'Options by driver' },
+  drivers: { form: driverForm, default: {} as DriverOptions, env: 'TT_DRIVERS', flag: { long: 'drivers', value: 'JSON' }, about: 'Options by kind and driver' },
   config: { form: path, env: 'TT_SERVER_CONFIG', file: false, flag: { long: 'config', value: 'FILE' }, about: 'A JSON file with these settings' },
 } satisfies Schema
 
@@ -82,7 +84,7 @@ export interface ServerSettings {
   portFrom?: number
   portTo?: number
   limits: Limits
-  driverOptions: Record<string, Record<string, unknown>>
+  driverOptions: DriverOptions
   settled: Settings<typeof serverSchema>
 }
 

@@ -2,7 +2,7 @@ import type { World } from '../../base/world.ts'
 import type { Call } from '../../model/call.ts'
 import { errorOf, fail, type Problem, TtError } from '../../model/errors.ts'
 import { abortOf, checkAborted } from '../aborted.ts'
-import { foreign, lost, unreachable } from './faults.ts'
+import { foreign, late, lost, unreachable } from './faults.ts'
 import type { Transport } from './transport.ts'
 
 /** One server, as the client reaches it. Everything it throws is a TtError. */
@@ -62,8 +62,7 @@ export function connection(url: string, options: ConnectionOptions): Connection 
     }
     call?.signal?.addEventListener('abort', stop, { once: true })
     const detach = () => call?.signal?.removeEventListener('abort', stop)
-    const late = () => controller.abort(new TtError({ code: 'timeout', message: `${place} did not answer within ${options.firstByteMs / 1000} s`, subject: `server/${place}`, remedy: 'see whether the server is alive and the address is right' }))
-    const inTime = options.world?.after(options.firstByteMs, late)
+    const inTime = options.world?.after(options.firstByteMs, () => controller.abort(late(place, options.firstByteMs)))
     try {
       const answer = await options.transport(method, base + path, {
         headers: { ...headers, accept, authorization: `Bearer ${options.token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },

@@ -159,7 +159,7 @@ describe('a client', () => {
   it('does not wait for ever', async () => {
     const world = manualWorld()
     await using mute = await impostor(() => undefined, { world })
-    for (const what of ['about', 'get', 'list', 'put', 'remove', 'watch', 'open']) {
+    for (const what of ['about', 'get', 'list', 'put', 'remove', 'watch', 'open', 'join']) {
       const asked = verbs[what]?.(mute.cloud).catch((thrown: TtError) => thrown)
       await soon(20)
       await world.advance(7999)

@@ -12,6 +12,9 @@ export function unreachable(fault: unknown, place: string): TtError {
 /** Something answered, and it is not a tt server. */
 export const foreign = (place: string, why: string): TtError => new TtError({ code: 'unavailable', message: `what answers at ${place} is not a tt server: ${why}`, ...about(place) })
 
+/** It may answer yet, but nobody waits any more. */
+export const late = (place: string, ms: number): TtError => new TtError({ code: 'timeout', message: `${place} did not answer within ${ms / 1000} s`, subject: `server/${place}`, remedy: 'see whether the server is alive and the address is right' })
+
 /** The answer had begun. */
 export const lost = (place: string, why: string, fault?: unknown): TtError =>
   new TtError({ code: 'unavailable', message: `the connection to ${place} was lost: ${why}`, subject: `server/${place}`, remedy: 'see whether the server is alive, and try again' }, fault)

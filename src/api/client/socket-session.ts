@@ -1,5 +1,4 @@
 import { queue } from '../../base/queue.ts'
-import type { Call } from '../../model/call.ts'
 import { errorOf, TtError } from '../../model/errors.ts'
 import type { Session, SessionFrame, SessionInput, SessionRequest } from '../../model/session.ts'
 import { abortOf } from '../aborted.ts'
@@ -8,8 +7,8 @@ import { packed, unpacked } from '../sessions.ts'
 import { bytesOf, type Wire } from '../wire.ts'
 import { foreign, lost } from './faults.ts'
 
-/** Opens a session over a WebSocket that is open. Resolves when the server has opened it. */
-export async function socketSession(wire: Wire, request: SessionRequest, { place, call }: { place: string; call?: Call }): Promise<Session> {
+/** Opens a session over a WebSocket that is open. Resolves when the server has opened it; the signal ends that wait. */
+export async function socketSession(wire: Wire, request: SessionRequest, { place, signal }: { place: string; signal: AbortSignal }): Promise<Session> {
   const frames = queue<{ frame: SessionFrame; bytes: number }>()
   const answered = Promise.withResolvers<void>()
   const outgoing = sendWindow()
@@ -45,16 +44,16 @@ export async function socketSession(wire: Wire, request: SessionRequest, { place
   wire.addEventListener('close', () => over(lost(place, 'the connection broke')))
   wire.addEventListener('error', () => over(lost(place, 'the connection broke')))
   const stop = () => {
-    if (call?.signal) over(abortOf(call.signal))
+    over(abortOf(signal))
     wire.close(1000)
   }
-  call?.signal?.addEventListener('abort', stop, { once: true })
-  if (call?.signal?.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
   wire.send(JSON.stringify(request))
   try {
     await answered.promise
   } finally {
-    call?.signal?.removeEventListener('abort', stop)
+    signal.removeEventListener('abort', stop)
   }
 
   const arriving = frames[Symbol.asyncIterator]()

@@ -286,19 +286,23 @@ describe('rexec: what runs', () => {
     await using under = await channelTo()
     const guest = await under.guest(0)
     await guest.greet()
-    let go: (() => void) | undefined
-    const run = under.channel.exec({ shell: 'x' }, { output: () => new Promise<void>((resolve) => (go = resolve)) })
+    const going: (() => void)[] = []
+    const run = under.channel.exec({ shell: 'x' }, { output: () => new Promise<void>((resolve) => going.push(resolve)) })
     const { id } = await guest.next(ask.exec)
-    const piece = Buffer.alloc(windowBytes / 8)
-    for (let n = 0; n < 8; n++) guest.say({ type: answer.stdout, id, payload: piece.subarray(0, 30_000) }, { type: answer.stdout, id, payload: piece.subarray(30_000) })
-    guest.say(exit(id))
-    await guest.silence()
-    let reads = 0
-    for (; reads < 16; reads++) {
-      for (let n = 0; n < 50 && !go; n++) await turn()
-      go?.()
-      go = undefined
+    const piece = Buffer.alloc(windowBytes / 16)
+    for (let n = 0; n < 16; n++) guest.say({ type: answer.stderr, id, payload: piece })
+    for (let read = 1; read <= 16; read++) {
+      await guest.silence()
+      assert.equal(going.length, read, 'one piece at a time')
+      going[read - 1]?.()
+      if (read % 4 > 0) continue
+      const credit = await guest.next(ask.credit)
+      assert.deepEqual([...credit.payload], [answer.stderr, 0, 0, 1, 0])
     }
+    guest.say({ type: answer.stderr, id, payload: piece }, exit(id))
+    await guest.silence()
+    assert.equal(going.length, 17)
+    going[16]?.()
     assert.deepEqual(await run, { code: 0 })
   })
   it('that is aborted is waited for, but not for ever', async () => {

@@ -32,6 +32,12 @@ test('the commands for bridges and taps', () => {
 test('one interface is removed by itself, several as a group whose number is never in a part with anything else', () => {
   assert.deepEqual(removeCommands(['x'], 9), [['link delete dev x']])
   assert.deepEqual(removeCommands(['x', 'y'], 9), [['link set dev x group 9', 'link set dev y group 9'], ['link delete group 9']])
+  const many = removeCommands(Array.from({ length: 1201 }, (_, at) => `x${at}`), 9)
+  assert.deepEqual(
+    many.map((part) => part.length),
+    [500, 1, 500, 1, 201, 1],
+  )
+  assert.equal(new Set(many.flat().filter((line) => line.startsWith('link set'))).size, 1201)
 })
 
 test('what nft and ip complain about, in one line', () => {

@@ -19,6 +19,10 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
   const filter = nft(world)
   const ipv6 = existsSync('/proc/sys/net/ipv6')
 
+  /** In parts, so that each has its own time to answer and nothing more is done after one that failed. */
+  const tell = async (commands: readonly string[]) => {
+    for (let at = 0; at < commands.length; at += 500) await ip.send(commands.slice(at, at + 500))
+  }
   const transact = async (statements: readonly string[]) => {
     if (statements.length === 0) return
     await effects.act({ kind: 'nft', verb: 'change', subject: tableOf(mark) }, () => filter.transact(statements))
@@ -26,7 +30,7 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
   const remove = async (names: readonly string[]) => {
     if (names.length === 0) return
     await effects.act({ kind: 'tap', verb: 'remove', subject: subjectOf(names) }, async () => {
-      for (const commands of removeCommands(names, doomedGroup(mark))) await ip.send(commands)
+      for (const part of removeCommands(names, doomedGroup(mark))) await ip.send(part)
     })
   }
   /** Lets answers to 127.0.0.1 in; the rules keep guests from misusing it. */
@@ -44,16 +48,16 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
       await remove(steps.replace)
       if (bridges.length > 0) {
         const names = bridges.map(({ name }) => name)
-        await effects.act({ kind: 'bridge', verb: 'make', subject: subjectOf(names) }, () => ip.send(bridges.flatMap((one) => bridgeCommands(one, ipv6))))
+        await effects.act({ kind: 'bridge', verb: 'make', subject: subjectOf(names) }, () => tell(bridges.flatMap((one) => bridgeCommands(one, ipv6))))
         names.forEach(openToLocalhost)
       }
       const names = taps.map(({ name }) => name)
       if (taps.length > 0)
-        await effects.act({ kind: 'tap', verb: 'make', subject: subjectOf(names) }, () => ip.send(taps.flatMap((one) => tapCommands(one, ipv6))))
+        await effects.act({ kind: 'tap', verb: 'make', subject: subjectOf(names) }, () => tell(taps.flatMap((one) => tapCommands(one, ipv6))))
       await transact([...before, ...elementStatements(mark, steps)])
       // Last, so that no guest says a word before the rules about it hold.
       if (taps.length > 0)
-        await effects.act({ kind: 'tap', verb: 'change', subject: subjectOf(names) }, () => ip.send(names.map(raiseCommand)))
+        await effects.act({ kind: 'tap', verb: 'change', subject: subjectOf(names) }, () => tell(names.map(raiseCommand)))
       await remove(steps.remove)
     },
     async [Symbol.asyncDispose]() {
