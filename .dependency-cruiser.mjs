@@ -32,7 +32,7 @@ const rooms = {
   api: {
     rooms: ['base', 'model'],
     contract: [],
-    packages: ['ws', '@valibot/to-json-schema'],
+    packages: ['valibot', 'ws', '@valibot/to-json-schema'],
     node: ['http', 'https', 'net', 'tls', 'stream', 'stream/web', 'zlib', 'crypto'],
   },
   cli: { rooms: ['base', 'model'], contract: [], packages: ['commander'], node: [] },

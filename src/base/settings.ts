@@ -71,7 +71,7 @@ export function settle<S extends Schema>(schema: S, sources: Sources): Settings<
 export function flagsOf(schema: Schema): Flag[] {
   return Object.values(schema).flatMap(({ flag, about, form, default: value }) => {
     if (flag === undefined) return []
-    const more = { ...(form.optional ? { optional: form.optional } : {}), ...(value === undefined ? {} : { default: form.toText(value) }) }
+    const more = { ...(form.optional ? { optional: form.optional } : {}), ...(value === undefined || form.toText(value) === '' ? {} : { default: form.toText(value) }) }
     return [{ value: 'VALUE', ...flag, about, ...more }]
   })
 }

@@ -1,5 +1,6 @@
 import { logFile } from '../base/log-file.ts'
 import { jsonLog } from '../base/log.ts'
+import { realWorld } from '../base/world.ts'
 import { reasonOf } from '../model/errors.ts'
 import type { ServerSettings } from './server-settings.ts'
 import { crashAt } from './crash.ts'
@@ -9,7 +10,7 @@ import { serve } from './serving.ts'
 export async function foreground(settings: ServerSettings): Promise<number> {
   await using stack = new AsyncDisposableStack()
   const sink = settings.logPath === undefined ? undefined : stack.use(logFile(settings.logPath))
-  const log = jsonLog((line) => (sink ? sink.write(line) : process.stderr.write(line)), Date.now, settings.logLevel)
+  const log = jsonLog((line) => (sink ? sink.write(line) : process.stderr.write(line)), realWorld.now, settings.logLevel)
   const stopped = Promise.withResolvers<number>()
   let signals = 0
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readTextNow } from '../base/files.ts'
 import { spawnDetached } from '../base/processes.ts'
-import { realWorld as world } from '../base/world.ts'
+import { deadline, realWorld as world } from '../base/world.ts'
 import { asTtError, fail } from '../model/errors.ts'
 import { makeDataDir } from './home.ts'
 import { ownCloud, runningServer } from './running.ts'
@@ -36,13 +36,13 @@ async function start(settings: ServerSettings, args: string[]): Promise<void> {
   const server = spawnDetached([process.execPath, '--disable-warning=ExperimentalWarning', program, ...args, ...(settings.logPath === undefined ? ['--log-path', log] : [])], { env: process.env, outputFd, ownSession: true })
   closeSync(outputFd)
   let end: string | undefined
-  void server.ended.then((how) => (end = how))
+  const following = server.ended.then((how) => (end = how))
   const limit = world.ticks() + startLimitMs
   while (!(await answers(settings))) {
     const said = () => lastWords((readTextNow(log) ?? '').slice(from))
     if (end !== undefined) fail('failed', `ttserver did not start, ${end}: ${said()}`, { subject: 'server', remedy: `its log is ${log}` })
     if (world.ticks() > limit) fail('timeout', `ttserver does not answer after ${startLimitMs / 1000} s: ${said()}`, { subject: 'server', remedy: `its log is ${log}` })
-    await world.sleep(50)
+    await Promise.race([following, world.sleep(50)])
   }
 }
 
@@ -51,7 +51,8 @@ async function answers(settings: ServerSettings): Promise<boolean> {
   using own = ownCloud(settings)
   if (!own) return false
   try {
-    await own.cloud.about({ signal: AbortSignal.timeout(5000) })
+    using limit = deadline(world, 5000)
+    await own.cloud.about({ signal: limit.signal })
     return true
   } catch (thrown) {
     const error = asTtError(thrown)
