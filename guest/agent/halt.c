@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,11 +20,15 @@
 #include "say.h"
 #include "wire.h"
 
-enum { LONGEST_GRACE_MS = 60000, MOUNTS = 64 };
+enum { LONGEST_GRACE_MS = 60000, ASKED_GRACE_MS = 2000, MOUNTS = 64 };
 
 static bool allowed;
+static int signals = -1;
+static struct watch watch;
 
 static void ask_init(uint32_t id);
+static void asked(struct watch *of, uint32_t events);
+static void end_all(int grace_ms);
 static void end_processes(int grace_ms);
 static bool reap_all(int ms);
 static void release_disks(void);
@@ -35,8 +42,7 @@ bool halt_frame(const struct frame *frame) {
     ask_init(frame->id);
     return true;
   }
-  end_processes(grace_ms < LONGEST_GRACE_MS ? (int)grace_ms : LONGEST_GRACE_MS);
-  release_disks();
+  end_all(grace_ms < LONGEST_GRACE_MS ? (int)grace_ms : LONGEST_GRACE_MS);
   wire_send(FRAME_HALTED, frame->id, NULL, 0);
   wire_drain(200);
   power_off();
@@ -57,6 +63,32 @@ static void ask_init(uint32_t id) {
     wire_send(FRAME_ERROR, id, text, (size_t)length);
   }
   if (null >= 0) close(null);
+}
+
+/* https://git.busybox.net/busybox/tree/init/halt.c: they leave it to process 1. SIGINT is Ctrl-Alt-Del, and a power-off all the same. */
+void halt_hear(void) {
+  static const int asks[] = {SIGUSR1, SIGUSR2, SIGTERM, SIGINT};
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) sigaddset(&set, asks[i]);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  watch.ready = asked;
+  if (signals < 0 || !loop_watch(signals, &watch, EPOLLIN)) say("cannot hear poweroff and reboot: %m");
+}
+
+static void asked(struct watch *of, uint32_t events) {
+  struct signalfd_siginfo heard;
+  (void)of, (void)events;
+  if (read(signals, &heard, sizeof heard) != (ssize_t)sizeof heard) return;
+  end_all(ASKED_GRACE_MS);
+  if (heard.ssi_signo == SIGTERM) reboot(RB_AUTOBOOT);
+  power_off();
+}
+
+static void end_all(int grace_ms) {
+  end_processes(grace_ms);
+  release_disks();
 }
 
 static void end_processes(int grace_ms) {

@@ -8,3 +8,6 @@
 /* As process 1 it is ours to end; in a system with an init of its own that is asked, if we may. */
 void halt_allow(void);
 bool halt_frame(const struct frame *frame);
+
+/* As process 1: the signals by which `poweroff`, `halt` and `reboot` of busybox ask for it. */
+void halt_hear(void);

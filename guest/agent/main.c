@@ -52,6 +52,7 @@ int main(int argc, char **argv) {
   if (chdir(getenv("HOME")) != 0 && chdir("/") != 0) say("no directory to be in: %m");
   facts_open();
   hear_of_children();
+  if (init_process) halt_hear();
   open_door(argc, argv);
   if (init_process) boot_rest(env);
   for (bool busy = true;;) {

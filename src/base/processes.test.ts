@@ -38,11 +38,15 @@ test('a name with parentheses and blanks does not shift the fields', async () =>
 })
 
 test('one that ended and was not looked at is dead', async () => {
-  // The shell's child ends while the shell, its parent, has become a sleep that never looks.
-  const { child: parent, exit } = start('sh', ['-c', 'sh -c exit & echo $!; exec sleep 60'])
-  const pid = Number(await new Promise((resolve) => parent.stdout.once('data', (text) => resolve(String(text)))))
-  for (let tries = 0; tries < 100 && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(' Z '); tries++) await realWorld.sleep(5)
-  assert.match(readFileSync(`/proc/${pid}/stat`, 'utf8'), / Z /)
+  // The parent becomes a sleep, which never looks at its child; only then the child is let go.
+  const parent = spawn('sh', ['-c', 'sh -c "read line <&3" & echo $!; exec sleep 60 3<&-'], { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] })
+  const exit = new Promise((resolve) => parent.once('exit', resolve))
+  const pid = Number(await new Promise((resolve) => parent.stdout?.once('data', (text) => resolve(String(text)))))
+  const reads = (file: string, text: string) => readFileSync(file, 'utf8').includes(text)
+  while (!reads(`/proc/${parent.pid}/comm`, 'sleep')) await realWorld.sleep(5)
+  assert.equal(processOf(pid)?.pid, pid)
+  parent.stdio[3]?.destroy()
+  while (!reads(`/proc/${pid}/stat`, ' Z ')) await realWorld.sleep(5)
   assert.equal(processOf(pid), undefined)
   parent.kill('SIGKILL')
   await exit

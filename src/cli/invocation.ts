@@ -3,8 +3,6 @@ import { asTtError, errorCodes, type Problem, problemOf } from '../model/errors.
 import type { Call } from '../model/call.ts'
 import type { Cloud } from '../model/cloud.ts'
 import type { ClientSettings } from './client-settings.ts'
-import { refusalJson, refusalText } from './refusal.ts'
-import { jsonText } from './text.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What a command does, beside what its words and its summary say. */
@@ -47,13 +45,14 @@ export function invocation(parts: Pick<Invocation, 'given' | 'json' | 'quiet' | 
     ...parts,
     call: { signal: terminal.signal },
     print: (text) => out.write(text.endsWith('\n') ? text : `${text}\n`),
-    printJson: (value) => out.write(`${jsonText(value)}\n`),
+    printJson: async (value) => out.write(`${(await import('./text.ts')).jsonText(value)}\n`),
     note: async (text) => (quiet ? undefined : err.write(`${text}\n`)),
     async report(thrown) {
       const error = asTtError(thrown)
       if (error.code === 'cancelled' && terminal.signal.aborted) throw error
       const problem = problemOf(error)
       raise(errorCodes[problem.code].exit)
+      const { refusalJson, refusalText } = await import('./refusal.ts')
       await err.write(json ? refusalJson(problem) : refusalText(problem, err.screen()))
       return problem
     },

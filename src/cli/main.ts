@@ -5,7 +5,6 @@ import type { Cloud } from '../model/cloud.ts'
 import type { ClientSettings } from './client-settings.ts'
 import { type Entry, entries, globalFlags, program, serverWords } from './commands.ts'
 import { type Invocation, invocation } from './invocation.ts'
-import { refusalJson, refusalText } from './refusal.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Asked by completion scripts only. It reads the table of commands, so it cannot stand in it. */
@@ -19,6 +18,7 @@ export async function main(terminal: Terminal): Promise<number> {
     const error = asTtError(thrown)
     const problem = problemOf(error)
     if (problem.code === 'cancelled' && terminal.signal.aborted && problem.remedy === undefined) problem.message = 'interrupted'
+    const { refusalJson, refusalText } = await import('./refusal.ts')
     await terminal.err.write(wantsJson(terminal) ? refusalJson(problem) : refusalText(problem, terminal.err.screen()))
     return errorCodes[error.code].exit
   }
@@ -107,11 +107,11 @@ function begin(terminal: Terminal, given: readonly [Given, ...Given[]]): Invocat
 /** A line that cannot be understood: what is wrong and how the command is called. */
 async function misused(terminal: Terminal, { message, hint }: Wrong, words: string): Promise<number> {
   const status = errorCodes.invalid.exit
+  const [{ refusalJson, refusalText }, { usageOf }] = await Promise.all([import('./refusal.ts'), import('./help.ts')])
   if (wantsJson(terminal)) {
     await terminal.err.write(refusalJson({ code: 'invalid', message, ...(hint === undefined ? {} : { remedy: hint }) }))
     return status
   }
-  const { usageOf } = await import('./help.ts')
   await terminal.err.write(refusalText({ code: 'invalid', message, remedy: hint }, terminal.err.screen()) + (await usageOf(words)))
   return status
 }

@@ -49,6 +49,11 @@ test('where the number cannot be asked, output is grouped', async () => {
   assert.deepEqual([out, status], ['== one.0 (micro): exit 0\na', 0])
 })
 
+test('what a VM said is there before it says more', async () => {
+  const { pieces } = await run(['one'], { frames: [began('one.0'), said('one.0', 'a'), 10_000, ended('one.0')] })
+  assert.ok(pieces.length === 1 && pieces[0]!.ms < 100)
+})
+
 test('what comes before the answer waits whole and in order', async () => {
   const many = Array.from({ length: 300 }, (_, at) => said('one.0', `${String(at).padStart(8192, '.')}\n`))
   const { out } = await run(['one'], { frames: [began('one.0'), ...many, ended('one.0')] })

@@ -1,5 +1,5 @@
+import { type PrinterOptions, rawPrinter } from './raw-printer.ts'
 import type { FramePrinter, Told } from './vm-frames.ts'
-import { groupedPrinter, type PrinterOptions, rawPrinter } from './vm-output.ts'
 
 /** What comes before it is known how many VMs there are waits; beyond this, for the answer. */
 const waitingBytes = 1024 * 1024
@@ -13,22 +13,31 @@ export function rawOrGrouped(options: PrinterOptions & { count: () => Promise<nu
   let begun = 0
   let bytes = 0
   let chosen: FramePrinter | undefined
-  let answer: Promise<number> | undefined
-  let known: number | undefined
+  let asked: Promise<void> | undefined
+  let turns: Promise<unknown> = Promise.resolve()
+  /** The answer comes at any time, so frames and it take turns. */
+  const inTurn = <T>(act: () => Promise<T>): Promise<T> => {
+    const turn = turns.then(act)
+    turns = turn.catch(() => undefined)
+    return turn
+  }
   const choose = async (count: number) => {
-    chosen = count > 1 ? groupedPrinter(options) : rawPrinter(options)
+    chosen = count > 1 ? (await import('./vm-output.ts')).groupedPrinter(options) : rawPrinter(options)
     for (const act of waiting.splice(0)) await act(chosen)
     return chosen
   }
-  const pass = async (act: (printer: FramePrinter) => Promise<void>) => {
-    if (!chosen && begun > 1) await choose(begun)
-    if (!chosen && known !== undefined) await choose(known)
-    if (chosen) return act(chosen)
-    waiting.push(act)
-  }
+  const pass = (act: (printer: FramePrinter) => Promise<void>) =>
+    inTurn(async () => {
+      if (!chosen && begun > 1) await choose(begun)
+      if (chosen) return act(chosen)
+      waiting.push(act)
+    })
   const ask = async () => {
-    answer ??= options.count().then((count) => (known = count), () => (known = 2))
-    if (bytes > waitingBytes && !chosen) await choose(await answer)
+    const count = await options.count().catch(() => 2)
+    // At once, not with the next frame: that may be long in coming.
+    await inTurn(async () => {
+      if (!chosen) await choose(count)
+    })
   }
   return {
     begin(told: Told) {
@@ -38,11 +47,12 @@ export function rawOrGrouped(options: PrinterOptions & { count: () => Promise<nu
     async data(vm, stream, piece) {
       bytes += piece.length
       await pass((printer) => printer.data(vm, stream, piece))
-      if (!chosen) await ask()
+      if (!chosen) asked ??= ask().catch(() => undefined) // Only Ctrl-C, which whoever reads the frames hears too.
+      if (!chosen && bytes > waitingBytes) await asked
     },
     end: (vm, end) => pass((printer) => printer.end(vm, end)),
     async close() {
-      await (chosen ?? (await choose(begun))).close()
+      await inTurn(async () => (chosen ?? (await choose(begun))).close())
     },
   }
 }

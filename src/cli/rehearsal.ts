@@ -22,8 +22,8 @@ export interface Played {
   status: number
   out: string
   err: string
-  /** Both, in the order in which they came. */
-  both: string
+  /** All of it as it came, and after how many milliseconds. */
+  pieces: { to: 'out' | 'err'; text: string; ms: number }[]
   /** The file of settings afterwards. */
   config?: string
   /** Where it connected to, and with which token. */
@@ -38,13 +38,13 @@ const longestMs = 300_000
 export async function rehearse(args: string | readonly string[], stage: Stage = {}): Promise<Played> {
   const world: ManualWorld = manualWorld()
   const cloud = scriptedCloud(stage, world)
-  const pieces: { to: 'out' | 'err'; text: string }[] = []
+  const pieces: Played['pieces'] = []
   const controller = new AbortController()
   const played = { connected: [] as Played['connected'], config: stage.config instanceof Error ? undefined : stage.config }
   const output = (to: 'out' | 'err'): Terminal['out'] => {
     const decoder = new TextDecoder()
     return {
-      write: async (data) => void pieces.push({ to, text: typeof data === 'string' ? data : decoder.decode(data, { stream: true }) }),
+      write: async (data) => void pieces.push({ to, ms: world.ticks(), text: typeof data === 'string' ? data : decoder.decode(data, { stream: true }) }),
       screen: () => stage.screen,
     }
   }
@@ -84,8 +84,8 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     if (world.ticks() > longestMs) throw new Error(`tt ${terminal.args.join(' ')} does not end`)
     await world.advance(50)
   }
-  const textOf = (to?: 'out' | 'err') => pieces.flatMap((piece) => (to === undefined || piece.to === to ? [piece.text] : [])).join('')
-  return { ...played, status: await running, out: textOf('out'), err: textOf('err'), both: textOf(), cloud }
+  const textOf = (to: 'out' | 'err') => pieces.flatMap((piece) => (piece.to === to ? [piece.text] : [])).join('')
+  return { ...played, status: await running, out: textOf('out'), err: textOf('err'), pieces, cloud }
 }
 
 const absent = (path: string): never => {

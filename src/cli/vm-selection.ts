@@ -2,7 +2,6 @@ import type { Flag, Given } from '../base/arguments.ts'
 import type { Call } from '../model/call.ts'
 import type { Cloud } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
-import { expand } from '../model/expand.ts'
 import { checkEnvName, matchesPrefix, shown } from '../model/names.ts'
 import type { VmSelection } from '../model/session.ts'
 
@@ -31,6 +30,7 @@ export const isOneAtMost = ({ envs, prefixes, indices }: VmSelection): boolean =
 /** How many VMs the selection means, from the records of the ENVs: no VM is listed for it. Counts no further than two. */
 export async function oneOrMore(cloud: Cloud, { envs, prefixes, indices }: VmSelection, call: Call): Promise<number> {
   if (envs.length > 1) return 2
+  const { expand } = await import('../model/expand.ts')
   let count = 0
   for (const name of envs) {
     for (const vm of expand(await cloud.collection('env').get(name, call))) {

@@ -41,19 +41,21 @@ interface Vm extends AsyncDisposable {
 function boot({ words = '', blankDisk = false } = {}): Vm {
   assert.ok('dir' in image)
   const dir = mkdtempSync(join(tmpdir(), 'tt-agent-vm-'))
-  const disk = blankDisk ? join(dir, 'blank') : join(image.dir, 'disk.ext4')
+  const file = (name: string) => join(image.dir, name)
+  const { kernel, initrd, disk: own, cmdline } = JSON.parse(readFileSync(file('image.json'), 'utf8')) as Record<'kernel' | 'initrd' | 'disk', { file: string; format: string }> & { cmdline: string }
+  const disk = blankDisk ? join(dir, 'blank') : file(own.file)
+  const format = blankDisk ? 'raw' : own.format
   if (blankDisk) writeFileSync(disk, Buffer.alloc(1 << 20))
   const khz = Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 2000) * 1000)
-  const { cmdline } = JSON.parse(readFileSync(join(image.dir, 'image.json'), 'utf8')) as { cmdline: string }
   const port = (id: string, name: string) => ['-chardev', `socket,id=${id},path=${join(dir, name)},server=on,wait=off`, '-device', `virtserialport,chardev=${id},name=${name}`]
   const args = [
     ['-M', 'microvm', '-cpu', 'max', '-accel', 'tcg,tb-size=64', '-m', '128M', '-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
-    ['-kernel', join(image.dir, 'vmlinux'), '-initrd', join(image.dir, 'initrd.cpio')],
+    ['-kernel', file(kernel.file), '-initrd', file(initrd.file)],
     // Without tsc_early_khz a microvm without KVM sometimes hangs while it measures its clock.
     ['-append', `console=ttyS0 no_timer_check tsc=reliable tsc_early_khz=${khz} ${cmdline} ${words}`],
     ['-device', 'virtio-serial-device', ...port('a', 'tt.agent'), ...port('b', 'tt.second')],
     ['-netdev', 'user,id=n,restrict=on', '-device', 'virtio-net-device,netdev=n'],
-    ['-drive', `if=none,id=d,file=${disk},format=raw,snapshot=on`, '-device', 'virtio-blk-device,drive=d'],
+    ['-drive', `if=none,id=d,file=${disk},format=${format},snapshot=on`, '-device', 'virtio-blk-device,drive=d'],
   ].flat()
   const child: ChildProcess = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
@@ -91,7 +93,12 @@ function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent') {
 }
 
 const words = (text: { stdout: Buffer }) => text.stdout.toString().trim()
-const booted = { signal: AbortSignal.timeout(120_000) }
+const booted = () => ({ signal: AbortSignal.timeout(120_000) })
+
+async function comeUp(vm: Vm, channel: Channel) {
+  const end = vm.ended.then((status) => Promise.reject(new Error(`QEMU ended with ${status}: ${vm.console()}`)))
+  await Promise.race([channel.ready(booted()), end])
+}
 
 if ('why' in image) {
   it(`the agent in a real guest`, (t) => t.skip(image.why))
@@ -101,7 +108,7 @@ if ('why' in image) {
     make: async (): Promise<ChannelUnderTest> => {
       const vm = boot()
       const { channel, interrupt } = channelTo(vm)
-      await channel.ready(booted)
+      await comeUp(vm, channel)
       return {
         channel,
         interrupt,
@@ -121,7 +128,7 @@ if ('why' in image) {
     before(async () => {
       vm = boot({ words: 'tt.ip=10.0.2.15/24 tt.gw=10.0.2.2 tt.mtu=1400 tt.name=demo-7 tt.dns=10.0.2.3,10.0.2.4' })
       ;({ channel, interrupt } = channelTo(vm))
-      await channel.ready(booted)
+      await comeUp(vm, channel)
     })
     after(async () => {
       await channel[Symbol.asyncDispose]()
@@ -129,7 +136,7 @@ if ('why' in image) {
     })
 
     it('is where it should be', async () => {
-      assert.equal(await run('readlink /proc/1/exe; echo $$ | grep -v "^1$" >/dev/null && pwd; echo $HOME $USER'), '/init\n/root\n/root root')
+      assert.equal(await run('readlink /proc/1/exe; echo $$ | grep -v "^1$" >/dev/null && pwd; echo $HOME $USER'), '/init (deleted)\n/root\n/root root')
       const mounts = await run('cut -d" " -f1-3 /proc/mounts')
       for (const line of ['/dev/vda / ext4', 'devtmpfs /dev devtmpfs', 'proc /proc proc', 'sysfs /sys sysfs', 'devpts /dev/pts devpts', 'tmpfs /run tmpfs', 'tmpfs /tmp tmpfs'])
         assert.ok(mounts.split('\n').includes(line), `${line} in ${mounts}`)
@@ -137,7 +144,7 @@ if ('why' in image) {
     })
     it('has set up names and network', async () => {
       assert.equal(await run('hostname; cat /etc/hostname; grep demo-7 /etc/hosts; grep nameserver /etc/resolv.conf'), 'demo-7\ndemo-7\n10.0.2.15 demo-7 # tt-agent\nnameserver 10.0.2.3\nnameserver 10.0.2.4')
-      assert.match(await run('ip addr show eth0'), /mtu 1400 .*state UP[^]* inet 10\.0\.2\.15\/24 /)
+      assert.match(await run('ip addr show eth0'), /,UP,.* mtu 1400 [^]* inet 10\.0\.2\.15\/24 /)
       assert.match(await run('ip route'), /default via 10\.0\.2\.2 dev eth0/)
       assert.match(await run('ip addr show lo'), /UP[^]* inet 127\.0\.0\.1\/8/)
       assert.equal(await run('ping -c 1 -W 5 10.0.2.2 >/dev/null && echo answers'), 'answers')
@@ -160,7 +167,7 @@ if ('why' in image) {
       await channel[Symbol.asyncDispose]()
       await sleep(4000)
       ;({ channel, interrupt } = channelTo(vm))
-      await channel.ready(booted)
+      await channel.ready(booted())
       spent['away'] = (await ticks()) - from
       // Ticks of 10 ms: 3 of 400 are under 1 %, and the questions themselves cost some.
       assert.ok(spent['there'] <= 3 && spent['away'] <= 4, JSON.stringify(spent))
@@ -178,14 +185,14 @@ if ('why' in image) {
         stream.destroy()
       }
       ;({ channel, interrupt } = channelTo(vm))
-      await channel.ready(booted)
+      await channel.ready(booted())
       assert.equal(await run('ls /root | grep cut; echo ok'), 'ok')
     })
     it('as a daemon on another port tells the host when it was killed and began anew', async () => {
       await run('setsid tt-agent --port tt.second >/dev/null 2>&1 </dev/null & echo $! >/run/second')
       const second = channelTo(vm, 'tt.second')
       await using own = second.channel
-      await own.ready(booted)
+      await own.ready(booted())
       assert.equal(words(await runIn(own, 'echo second')), 'second')
       const lost = assert.rejects(runIn(own, 'cat /dev/zero'), (error) => error instanceof TtError && error.code === 'unavailable')
       await sleep(100)
@@ -197,7 +204,7 @@ if ('why' in image) {
     it('halts in order', async () => {
       await run('(trap "echo told >/root/told; sync; exit" TERM; while :; do sleep 0.1; done) >/dev/null 2>&1 & echo')
       assert.ok(channel.halt)
-      await channel.halt(booted)
+      await channel.halt(booted())
       assert.equal(await Promise.race([vm.ended, sleep(20_000, 'still there')]), 0)
       assert.match(vm.console(), /^tt-agent ready$/m)
       assert.match(vm.console(), /Power down/)

@@ -1,9 +1,9 @@
 import { fail } from '../../model/errors.ts'
 import type { Session } from '../../model/session.ts'
 import type { Action } from '../invocation.ts'
+import { rawPrinter } from '../raw-printer.ts'
 import type { Keyboard } from '../terminal.ts'
 import { heard } from '../vm-frames.ts'
-import { rawPrinter } from '../vm-output.ts'
 import { selectionFlags, selectionOf } from '../vm-selection.ts'
 
 /** Ctrl-], as telnet has it. */

@@ -1,7 +1,8 @@
 import type { Action } from '../invocation.ts'
 import { rawOrGrouped } from '../raw-or-grouped.ts'
+import { rawPrinter } from '../raw-printer.ts'
 import { type FramePrinter, heard } from '../vm-frames.ts'
-import { prefixedPrinter, rawPrinter } from '../vm-output.ts'
+import { prefixedPrinter } from '../vm-output.ts'
 import { isOneAtMost, oneOrMore, selectionFlags, selectionOf } from '../vm-selection.ts'
 
 /** `tt env logs NAME…`. */

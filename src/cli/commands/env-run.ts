@@ -51,7 +51,7 @@ async function printerOf(invocation: Invocation, { one, count }: { one: boolean;
   if (json) return (await import('../vm-results.ts')).resultPrinter((results) => printJson({ results }))
   const options = { terminal, report }
   if (given.has('prefix')) return (await import('../vm-output.ts')).prefixedPrinter(options)
-  if (one) return (await import('../vm-output.ts')).rawPrinter(options)
+  if (one) return (await import('../raw-printer.ts')).rawPrinter(options)
   return (await import('../raw-or-grouped.ts')).rawOrGrouped({ ...options, count })
 }
 

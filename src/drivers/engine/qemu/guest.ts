@@ -70,13 +70,17 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
   }
   /** Waits a little for the process to be gone: QEMU closes its line a moment before. */
   const endsWithin = (waitMs: number) => Promise.race([ended(found, waitMs, { world, signal }).catch(() => undefined), ...(childEnded ? [childEnded] : [])])
-  /** For a QEMU that was started just now: waits until it has made its socket, or ended. */
+  /** For a QEMU that was started just now: waits until it has made its socket, or ended. Where the kernel watches no more files, not at all. */
   const socketMade = async () => {
     const made = Promise.withResolvers<void>()
+    const seen = (_kind: string, name: string | null) => void (name === basename(files.qmp) && made.resolve())
     using stack = new DisposableStack()
-    const watcher = stack.adopt(watch(dirname(at.path(files.qmp)), { persistent: false }), (one) => one.close())
-    watcher.on('change', (_kind, name) => name === basename(files.qmp) && made.resolve())
-    watcher.on('error', () => made.resolve())
+    try {
+      const watcher = stack.adopt(watch(dirname(at.path(files.qmp)), { persistent: false }, seen), (one) => one.close())
+      watcher.on('error', () => made.resolve())
+    } catch {
+      return
+    }
     stack.defer(world.after(firstAnswerMs, made.resolve))
     signal.addEventListener('abort', () => made.resolve(), { once: true })
     if (!existsSync(at.path(files.qmp))) await Promise.race([made.promise, childEnded])

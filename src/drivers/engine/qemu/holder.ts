@@ -45,7 +45,8 @@ export async function holder(home: DriverHome, serialKeepBytes: number): Promise
   const get = (id: string): Guest | undefined => {
     const found = guestDir(home, id).process()
     const known = held.get(id)
-    if (!found || known?.process.startTime === found.startTime) return found && known
+    if (!found) return undefined
+    if (known?.process.pid === found.pid && known.process.startTime === found.startTime) return known
     known?.letGo()
     return hold(id, found)
   }

@@ -163,6 +163,50 @@ it('each kind of leak is found when one is planted', async (on, engine) => {
   await until(async () => (await found())?.length === 0)
 })
 
+it('a pid that belongs to another process now is nobody’s guest, and is left alone', async (on, engine) => {
+  await engine.start(on.plan('used.0'))
+  await engine.stop('used.0', 0)
+  const file = join(on.dir, 'used.0/pid')
+  const [, , cookie = ''] = readFileSync(file, 'utf8').trim().split(' ')
+  const stranger = spawn('sleep', ['60'])
+  const alike = spawn('sh', ['-c', 'read line', `tt-${on.mark}-used.0-${cookie}`])
+  for (const [child, startTime] of [[stranger, undefined], [alike, 1]] as const) {
+    const self = processOf(child.pid ?? 0) ?? assert.fail()
+    writeFileSync(file, `${self.pid} ${startTime ?? self.startTime} ${cookie}\n`)
+    assert.equal((await engine.inspect('used.0')).state, 'stopped')
+    await engine.stop('used.0', 0)
+    assert(isAlive(self))
+  }
+  alike.kill('SIGKILL')
+  await engine.destroy('used.0')
+  assert(processOf(stranger.pid ?? 0))
+  stranger.kill('SIGKILL')
+})
+
+it('a guest whose pid file was never written is found all the same', async (on, engine) => {
+  await engine.start(on.plan('blank.0'))
+  const pid = await pidOf(engine, 'blank.0')
+  await engine[Symbol.asyncDispose]()
+  rmSync(join(on.dir, 'blank.0/pid'))
+  const next = await on.engine()
+  assert.equal(await pidOf(next, 'blank.0'), pid)
+  await next.start(on.plan('blank.0'))
+  assert.deepEqual(processesWith(`tt-${on.mark}-`).map((one) => one.pid), [pid])
+  const now = await next.inspect('blank.0')
+  assert(now.state === 'running' && Math.abs(Date.parse(now.since) - Date.now()) < 5000)
+  await next.destroy('blank.0')
+})
+
+it('a stop lets QEMU end in order', async (on, engine) => {
+  await engine.start(on.plan('calm.0'))
+  await engine.stop('calm.0', 0)
+  await until(async () => {
+    const now = await engine.inspect('calm.0')
+    return now.state === 'stopped' && now.exit === 'it ended with status 0'
+  })
+  await engine.destroy('calm.0')
+})
+
 it('a q35 with a power button is asked first, and goes all the same', async (on, engine) => {
   await engine.start({ ...on.plan('disk.0'), boot: 'disk', files: {} })
   const pid = await pidOf(engine, 'disk.0')

@@ -23,19 +23,20 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
     const { id } = plan.plan
     const at = guestDir(home, id)
     const isNew = !at.exists()
+    const ready = (guest: Guest) => within(guest.ready, { world, limitMs: startLimitMs, what: 'the start of QEMU', call })
     const running = isNew ? undefined : guests.get(id)
-    if (running) return running.ready
+    if (running) return ready(running)
     let started: Guest | undefined
     try {
       const cookie = randomHex(world, 8)
       const { found, ended } = launch(plan, { ...by, ...home, at, cookie })
       if (!found) return fail('failed', `QEMU could not be started: ${await ended}`, { subject: `vm/${id}` })
       started = guests.add(id, found, ended)
-      await within(started.ready, { world, limitMs: startLimitMs, what: 'the start of QEMU', call })
+      await ready(started)
       guests.tell(id)
     } catch (fault) {
       const other = guests.get(id)
-      if (other && other !== started) return other.ready // What an earlier server had begun to start came up meanwhile.
+      if (other && other !== started) return ready(other) // What an earlier server had begun to start came up meanwhile.
       const why = reason(fault, at)
       await ending
         .undo(at, { dir: isNew, process: started?.process })
