@@ -25,7 +25,7 @@ export async function sshInto(ground: Ground, { cloud, env, ip }: { cloud: Cloud
   await runIn(cloud, env, { shell: `mkdir -p /root/.ssh && chmod 700 /root/.ssh && echo '${text}' > /root/.ssh/authorized_keys && chmod 600 /root/.ssh/authorized_keys` })
   const options = ['-F', 'none', '-i', key, '-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(dir, 'known')}`, '-o', 'LogLevel=ERROR']
   const control = ['-o', `ControlPath=${join(dir, 'control')}`]
-  const master = ['ssh', ...options, ...control, '-o', 'ControlMaster=yes', '-o', 'ControlPersist=yes', '-f', '-N', `root@${ip}`]
+  const master = [...options, ...control, '-o', 'ControlMaster=yes', '-o', 'ControlPersist=yes', '-f', '-N', `root@${ip}`]
   const whole = ['ssh', ...options, `root@${ip}`, 'true']
   const plain = { PATH: process.env['PATH'], HOME: dir }
   for (let tries = 1; ; tries++) {
@@ -37,7 +37,7 @@ export async function sshInto(ground: Ground, { cloud, env, ip }: { cloud: Cloud
       await sleep(100, undefined, { signal: ground.signal })
     }
   }
-  await wholeProcess(master, plain)
+  execFileSync('ssh', master, { env: plain, stdio: 'ignore' })
   return {
     whole,
     kept: ['ssh', ...options, ...control, `root@${ip}`, 'true'],

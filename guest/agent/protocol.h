@@ -7,11 +7,11 @@ enum {
   PROTOCOL_VERSION = 1,
   HEADER_SIZE = 9, /* u32 length, u8 type, u32 id; all numbers little-endian */
   TRAILER_SIZE = 8,
-  HEARD_MAX = 4000,  /* payload from the host: with it a HELLO fits into one page, as a virtio port hands out single pages */
+  HEARD_MAX = 4000,   /* payload from the host: with it a HELLO and its filler are one page, and a virtio port hands out single pages */
   SPOKEN_MAX = 32000, /* payload to the host: a virtio port takes 32 KiB at once */
   HEARD_FRAME_MAX = HEADER_SIZE + HEARD_MAX + TRAILER_SIZE,
   SPOKEN_FRAME_MAX = HEADER_SIZE + SPOKEN_MAX + TRAILER_SIZE,
-  HELLO_FILLER = HEARD_FRAME_MAX, /* zeros before HELLO: more than any frame can hold, enough to complete any */
+  HELLO_FILLER = HEARD_FRAME_MAX, /* zeros that must precede a HELLO: more than any frame can hold */
   AWAKE_FILLER = SPOKEN_FRAME_MAX,
   MAGIC_SIZE = 16,
   NONCE_SIZE = 16, /* no byte of it is zero; the last TRAILER_SIZE are the trailer */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { describe, it } from 'node:test'
 import { manualWorld } from '../base/manual-world.ts'
 import { realWorld } from '../base/world.ts'
@@ -174,6 +175,18 @@ describe('a server that stops', () => {
     await watch.until(() => /event: problem\n.*the server is stopping/s.test(watch.heard.text))
     assert.equal(served.server.address, undefined)
     await assert.rejects(ask(served.port, 'GET', '/ping'), { code: 'ECONNREFUSED' })
+  })
+
+  it('does not wait for those who have asked nothing', async () => {
+    await using served = await sampleServer({ drainMs: 5000 })
+    const socket = connect(served.port, '127.0.0.1')
+    await new Promise((resolve) => socket.on('connect', resolve))
+    await ask(served.port, 'GET', '/ping')
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    const began = performance.now()
+    await served.server[Symbol.asyncDispose]()
+    assert.ok(performance.now() - began < 2000)
+    await closed
   })
 
   it('lets commands finish for a while, and then ends them', async () => {

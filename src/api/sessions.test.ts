@@ -106,6 +106,10 @@ describe('frames as messages', () => {
     )
   })
 
+  it('do not carry names that are too long for one', () => {
+    assert.throws(() => packed({ type: 'frame', frame: { type: 'stdout', vm: 'x'.repeat(256), data: new Uint8Array() } }), { code: 'invalid' })
+  })
+
   it('do not carry input that is none', () => {
     const inputs: unknown[] = [{ type: 'signal', signal: 'kill -9; reboot' }, { type: 'signal' }, { type: 'size', columns: 0, rows: 1 }, { type: 'size', columns: 1e9, rows: 1 }, { type: 'eof', vm: 3 }, { type: 'open' }, { type: 'toString' }]
     for (const one of inputs) assert.throws(() => unpacked(packed({ type: 'input', input: one as SessionInput })), { code: 'invalid' }, JSON.stringify(one))

@@ -125,8 +125,6 @@ async function* watched(body: AsyncIterable<Uint8Array>, { place, controller, pr
       yield piece
       disarm = arm()
     }
-    // A body without a length ends like this too when it is cut.
-    controller.signal.throwIfAborted()
     progress.complete = true
   } catch (fault) {
     const reason: unknown = controller.signal.reason

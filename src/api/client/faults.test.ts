@@ -175,6 +175,10 @@ describe('a client', () => {
       await world.advance(ms + 1)
       assert.match((await asked).message, /nothing was heard/)
     }
+    await using quick = await impostor(reply('application/json', '{"items":[],"missing":[]}'), { world })
+    await quick.cloud.collection('env').list()
+    await using lines = await impostor(reply('application/x-ndjson', '{"type":"exit","vm":"a.0","code":0}\n'), { world })
+    await output(lines.cloud, exec)
     assert.equal(world.timers, 0, 'no timer is left')
   })
 

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -33,7 +33,7 @@ export function ground(subject: { factory: EngineFactory; options?: Record<strin
   const disks = join(root, 'disks')
   mkdirSync(dir, { mode: 0o700 })
   mkdirSync(disks)
-  // Without `tt-`, so that paths of this test never look like the mark.
+  // Of no use in paths: traces are looked for by `tt-MARK`.
   const mark = randomHex(realWorld, 3).slice(0, 5)
   const engines: Engine[] = []
   const dispose = async () => {
@@ -60,13 +60,16 @@ export function ground(subject: { factory: EngineFactory; options?: Record<strin
     async clear() {
       await dispose().catch(() => undefined)
       for (const { pid } of processesWith(`tt-${mark}`)) process.kill(pid, 'SIGKILL')
+      // Only where a case failed is there anything left to remove.
+      for (const path of cgroupsWith(`tt-${mark}`)) for (const dir of [...directoriesIn(path).map((name) => join(path, name)), path]) tryRmdir(dir)
       rmSync(root, { recursive: true, force: true })
     },
   }
 }
 
 /**
- * Effects of a server that dies at its effect number `at`, on one side of it: from then on nothing it does reaches the X * live and `arm` starts to count.
+ * Effects of a server that dies at its effect number `at`, on one side of it: from then on nothing it does reaches the machine. While not
+ * `armed` it lives and nothing is counted.
  */
 export function mortal(at: number, side: 'before' | 'after') {
   const fate = { dead: false, count: 0, armed: true }
@@ -135,6 +138,14 @@ function cgroupsWith(text: string): string[] {
     return directoriesIn(dir).flatMap((name) => (name.includes(text) ? [join(dir, name)] : below(join(dir, name), depth + 1)))
   }
   return roots.flatMap((root) => below(root, 0))
+}
+
+function tryRmdir(dir: string): void {
+  try {
+    rmdirSync(dir)
+  } catch {
+    // What was killed just now still counts for a moment.
+  }
 }
 
 function directoriesIn(dir: string): string[] {

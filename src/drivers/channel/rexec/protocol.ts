@@ -5,13 +5,16 @@ export const protocolVersion = 1
 export const headerBytes = 9
 export const trailerBytes = 8
 
-/** Payload to the guest: with it a HELLO fits into one page, and a virtio port hands out single pages. */
+/** Payload to the guest: with it a HELLO and its filler are one page, and a virtio port hands out single pages. */
 export const askLimitBytes = 4000
 /** Payload to the host: a virtio port takes 32 KiB at once. */
 export const answerLimitBytes = 32_000
 
-/** Zeros before a HELLO: more than any frame to the guest can hold, enough to complete any. Before an AWAKE it is the same with frames to the host. */
-export const fillerBytes = headerBytes + askLimitBytes + trailerBytes
+/**
+ * Zeros before a HELLO: enough to complete any frame that was cut, and any HELLO, and then still more than a frame can hold (4017), by which
+ * the guest knows that they are filler. Before an AWAKE there are as many as a frame to the host can have.
+ */
+export const fillerBytes = 4060
 
 /** No byte of a nonce is zero; the last eight are the trailer of every frame. */
 export const nonceBytes = 16

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { Duplex, duplexPair } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { describe, it } from 'node:test'
 import { silentLog } from '../../../base/log.ts'

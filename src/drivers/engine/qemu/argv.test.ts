@@ -80,15 +80,15 @@ const broken: Record<string, [Partial<Plan>, RegExp]> = {
   'a public port out of range': [{ nics: [{ ...user, ports: { 80: 70_000 } }] }, /70000/],
   'more disks than places': [{ disks: Array.from({ length: 30 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /21 disks/],
   'root as its user': [{ uid: 0 }, /0 is no user/],
-  'an unknown option': [{ options: { cpumodel: 'max' } }, /"cpumodel" is not one/],
-  'an unknown part of the machine': [{ options: { machine: { usb: true } } }, /machine.usb/],
-  'a part that is a text': [{ options: { machine: { acpi: 'off' } } }, /true or false/],
-  'an unknown machine': [{ options: { machine: { type: 'pc' } } }, /microvm or q35/],
-  'a machine that is a text': [{ options: { machine: 'q35' } }, /object/],
+  'an unknown option': [{ options: { cpumodel: 'max' } }, /cpumodel is none/],
+  'an unknown part of the machine': [{ options: { machine: { usb: true } } }, /machine.usb is none/],
+  'a part that is a text': [{ options: { machine: { acpi: 'off' } } }, /machine.acpi is "off", allowed is true or false/],
+  'an unknown machine': [{ options: { machine: { type: 'pc' } } }, /machine.type is "pc"/],
+  'a machine that is a text': [{ options: { machine: 'q35' } }, /machine is "q35"/],
   'parts of a microvm for a q35': [{ options: { machine: { type: 'q35', acpi: false } } }, /machine.acpi/],
   'a microvm that boots a disk': [{ boot: 'disk', options: { machine: { type: 'microvm' } } }, /firmware/],
   'a screen for a microvm': [{ options: { vnc: true } }, /screen/],
-  'a cache that is none': [{ options: { cache: 'none' } }, /writeback, direct, unsafe/],
+  'a cache that is none': [{ options: { cache: 'none' } }, /writeback.*direct.*unsafe/],
   'a processor with a blank': [{ options: { cpuModel: 'max -monitor stdio' } }, /cpuModel/],
 }
 
@@ -96,7 +96,7 @@ for (const [what, [change, says]] of Object.entries(broken))
   test(`a plan with ${what} is refused`, () =>
     assert.throws(
       () => argv(checked({ ...micro, ...change }), machine),
-      (fault) => fault instanceof TtError && fault.code === 'invalid' && says.test(fault.message) && fault.subject?.startsWith('vm/') === true,
+      (fault) => fault instanceof TtError && fault.code === 'invalid' && says.test(fault.message),
     ))
 
 test('a saved state is unsupported', () =>

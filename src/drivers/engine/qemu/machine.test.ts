@@ -109,5 +109,5 @@ test('a test guest that does not come up is an unusable engine, and leaves nothi
 test('settings are checked', () => {
   assert.deepEqual(settingsOf({ launcher: '/l', demoOs: '/d' }), { launcher: '/l', demoOs: '/d', binary: 'qemu-system-x86_64', accel: 'auto', serialKeepBytes: 1 << 20 })
   for (const wrong of [{}, { launcher: '/l' }, { launcher: '/l', demoOs: 3 }, { launcher: '/l', demoOs: '/d', accel: 'hvf' }, { launcher: '/l', demoOs: '/d', serialKeepBytes: 10 }, { launcher: '/l', demoOs: '/d', accell: 'kvm' }])
-    assert.throws(() => settingsOf(wrong), { code: 'invalid', subject: 'engine/qemu' }, JSON.stringify(wrong))
+    assert.throws(() => settingsOf(wrong), { code: 'invalid', message: /^options of engine qemu: / }, JSON.stringify(wrong))
 })

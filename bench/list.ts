@@ -1,0 +1,11 @@
+import type { Bench } from './bench.ts'
+import { clientStart } from './client-start.ts'
+import { coldStart } from './cold-start.ts'
+import { idleServer } from './idle-server.ts'
+import { oneLink } from './one-link.ts'
+import { roundTrip } from './round-trip.ts'
+import { setUp } from './set-up.ts'
+import { tenThousand } from './ten-thousand.ts'
+
+/** In the order they are run and shown. */
+export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, idleServer, oneLink, setUp]

@@ -1,0 +1,282 @@
+var __addDisposableResource = (this && this.__addDisposableResource) || function (env, value, async) {
+    if (value !== null && value !== void 0) {
+        if (typeof value !== "object" && typeof value !== "function") throw new TypeError("Object expected.");
+        var dispose, inner;
+        if (async) {
+            if (!Symbol.asyncDispose) throw new TypeError("Symbol.asyncDispose is not defined.");
+            dispose = value[Symbol.asyncDispose];
+        }
+        if (dispose === void 0) {
+            if (!Symbol.dispose) throw new TypeError("Symbol.dispose is not defined.");
+            dispose = value[Symbol.dispose];
+            if (async) inner = dispose;
+        }
+        if (typeof dispose !== "function") throw new TypeError("Object not disposable.");
+        if (inner) dispose = function() { try { inner.call(this); } catch (e) { return Promise.reject(e); } };
+        env.stack.push({ value: value, dispose: dispose, async: async });
+    }
+    else if (async) {
+        env.stack.push({ async: true });
+    }
+    return value;
+};
+var __disposeResources = (this && this.__disposeResources) || (function (SuppressedError) {
+    return function (env) {
+        function fail(e) {
+            env.error = env.hasError ? new SuppressedError(e, env.error, "An error was suppressed during disposal.") : e;
+            env.hasError = true;
+        }
+        var r, s = 0;
+        function next() {
+            while (r = env.stack.pop()) {
+                try {
+                    if (!r.async && s === 1) return s = 0, env.stack.push(r), Promise.resolve().then(next);
+                    if (r.dispose) {
+                        var result = r.dispose.call(r.value);
+                        if (r.async) return s |= 2, Promise.resolve(result).then(next, function(e) { fail(e); return next(); });
+                    }
+                    else s |= 1;
+                }
+                catch (e) {
+                    fail(e);
+                }
+            }
+            if (s === 1) return env.hasError ? Promise.reject(env.error) : Promise.resolve();
+            if (env.hasError) throw env.error;
+        }
+        return next();
+    };
+})(typeof SuppressedError === "function" ? SuppressedError : function (error, suppressed, message) {
+    var e = new Error(message);
+    return e.name = "SuppressedError", e.error = error, e.suppressed = suppressed, e;
+});
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, describe, it } from 'node:test';
+import { silentLog } from "../../src/base/log.js";
+import { realWorld } from "../../src/base/world.js";
+import { channelContract, runIn } from "../../src/drivers/channel/channel.contract.js";
+import { rexec } from "../../src/drivers/channel/rexec/rexec.js";
+import { TtError } from "../../src/model/errors.js";
+import { hello, nonceOf, pack } from "../../src/drivers/channel/rexec/frame.js";
+import { ask, execFlag, nonceBytes, trailerBytes } from "../../src/drivers/channel/rexec/protocol.js";
+import { requestOf } from "../../src/drivers/channel/rexec/request.js";
+const image = imageDir();
+/** The image `micro`, if it is built and fresh. */
+function imageDir() {
+    const build = join(import.meta.dirname, '../../images/build');
+    try {
+        execFileSync('qemu-system-x86_64', ['--version'], { stdio: 'ignore' });
+        execFileSync('sh', [build, '--check', 'micro'], { stdio: 'ignore' });
+        return { dir: execFileSync('sh', [build, 'micro'], { encoding: 'utf8' }).trim() };
+    }
+    catch (fault) {
+        return { why: `SKIPPED: no qemu-system-x86_64, or the image micro is not built (images/build micro): ${fault.message}` };
+    }
+}
+function boot({ words = '', blankDisk = false } = {}) {
+    assert.ok('dir' in image);
+    const dir = mkdtempSync(join(tmpdir(), 'tt-agent-vm-'));
+    const file = (name) => join(image.dir, name);
+    const { kernel, initrd, disk: own, cmdline } = JSON.parse(readFileSync(file('image.json'), 'utf8'));
+    const disk = blankDisk ? join(dir, 'blank') : file(own.file);
+    const format = blankDisk ? 'raw' : own.format;
+    if (blankDisk)
+        writeFileSync(disk, Buffer.alloc(1 << 20));
+    const khz = Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 2000) * 1000);
+    const port = (id, name) => ['-chardev', `socket,id=${id},path=${join(dir, name)},server=on,wait=off`, '-device', `virtserialport,chardev=${id},name=${name}`];
+    const args = [
+        ['-M', 'microvm', '-cpu', 'max', '-accel', 'tcg,tb-size=64', '-m', '128M', '-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
+        ['-kernel', file(kernel.file), '-initrd', file(initrd.file)],
+        // Without tsc_early_khz a microvm without KVM sometimes hangs while it measures its clock.
+        ['-append', `console=ttyS0 no_timer_check tsc=reliable tsc_early_khz=${khz} ${cmdline} ${words}`],
+        ['-device', 'virtio-serial-device', ...port('a', 'tt.agent'), ...port('b', 'tt.second')],
+        ['-netdev', 'user,id=n,restrict=on', '-device', 'virtio-net-device,netdev=n'],
+        ['-drive', `if=none,id=d,file=${disk},format=${format},snapshot=on`, '-device', 'virtio-blk-device,drive=d'],
+    ].flat();
+    const child = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr])
+        stream?.setEncoding('utf8').on('data', (text) => (said += text));
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    return {
+        console: () => said,
+        ended,
+        dial(name = 'tt.agent') {
+            const { promise, resolve, reject } = Promise.withResolvers();
+            const socket = connect(join(dir, name));
+            socket.once('error', reject);
+            socket.once('connect', () => resolve(socket));
+            return promise;
+        },
+        async [Symbol.asyncDispose]() {
+            child.kill('SIGKILL');
+            await ended;
+            rmSync(dir, { recursive: true, force: true });
+        },
+    };
+}
+/** A channel to the port, and the way to break it. */
+function channelTo(vm, port = 'tt.agent') {
+    let last;
+    let dials = 0;
+    const dial = async () => {
+        last = await vm.dial(port);
+        dials++;
+        return last;
+    };
+    const channel = rexec({ id: 'vm', dial, world: realWorld, log: silentLog });
+    return { channel, interrupt: () => void last?.destroy(), dials: () => dials };
+}
+const words = (text) => text.stdout.toString().trim();
+const booted = () => ({ signal: AbortSignal.timeout(120_000) });
+async function comeUp(vm, channel) {
+    const end = vm.ended.then((status) => Promise.reject(new Error(`QEMU ended with ${status}: ${vm.console()}`)));
+    await Promise.race([channel.ready(booted()), end]);
+}
+if ('why' in image) {
+    it(`the agent in a real guest`, (t) => t.skip(image.why));
+}
+else {
+    channelContract({
+        name: 'rexec into a real guest',
+        make: async () => {
+            const vm = boot();
+            const { channel, interrupt } = channelTo(vm);
+            await comeUp(vm, channel);
+            return {
+                channel,
+                interrupt,
+                async [Symbol.asyncDispose]() {
+                    await channel[Symbol.asyncDispose]();
+                    await vm[Symbol.asyncDispose]();
+                },
+            };
+        },
+    });
+    describe('the agent as process 1 of a real guest', { timeout: 240_000 }, () => {
+        let vm;
+        let channel;
+        let interrupt;
+        const run = async (shell) => words(await runIn(channel, shell, {}, AbortSignal.timeout(60_000)));
+        before(async () => {
+            vm = boot({ words: 'tt.ip=10.0.2.15/24 tt.gw=10.0.2.2 tt.mtu=1400 tt.name=demo-7 tt.dns=10.0.2.3,10.0.2.4' });
+            ({ channel, interrupt } = channelTo(vm));
+            await comeUp(vm, channel);
+        });
+        after(async () => {
+            await channel[Symbol.asyncDispose]();
+            await vm[Symbol.asyncDispose]();
+        });
+        it('is where it should be', async () => {
+            assert.equal(await run('readlink /proc/1/exe; echo $$ | grep -v "^1$" >/dev/null && pwd; echo $HOME $USER'), '/init (deleted)\n/root\n/root root');
+            const mounts = await run('cut -d" " -f1-3 /proc/mounts');
+            for (const line of ['/dev/vda / ext4', 'devtmpfs /dev devtmpfs', 'proc /proc proc', 'sysfs /sys sysfs', 'devpts /dev/pts devpts', 'tmpfs /run tmpfs', 'tmpfs /tmp tmpfs'])
+                assert.ok(mounts.split('\n').includes(line), `${line} in ${mounts}`);
+            assert.equal(await run('echo through >/dev/stdout; ls /dev/fd/0 && touch /root/x && echo writes'), 'through\n/dev/fd/0\nwrites');
+        });
+        it('has set up names and network', async () => {
+            assert.equal(await run('hostname; cat /etc/hostname; grep demo-7 /etc/hosts; grep nameserver /etc/resolv.conf'), 'demo-7\ndemo-7\n10.0.2.15 demo-7 # tt-agent\nnameserver 10.0.2.3\nnameserver 10.0.2.4');
+            assert.match(await run('ip addr show eth0'), /,UP,.* mtu 1400 [^]* inet 10\.0\.2\.15\/24 /);
+            assert.match(await run('ip route'), /default via 10\.0\.2\.2 dev eth0/);
+            assert.match(await run('ip addr show lo'), /UP[^]* inet 127\.0\.0\.1\/8/);
+            assert.equal(await run('ping -c 1 -W 5 10.0.2.2 >/dev/null && echo answers'), 'answers');
+        });
+        it('leaves no zombies behind', async () => {
+            await run('for n in 1 2 3 4 5; do (sleep 0.0$n &); done; sleep 0.5');
+            assert.equal(await run('grep -h "^State:.*Z" /proc/[0-9]*/status 2>/dev/null | wc -l'), '0');
+        });
+        it('costs nothing while it has nothing to do, whether the host is there or away', async () => {
+            const ticks = async () => Number(await run("cut -d')' -f2 /proc/1/stat | { read a b c d e f g h i j k l m n; echo $((l + m)); }"));
+            const spent = {};
+            await run('true');
+            let from = await ticks();
+            await sleep(4000);
+            spent['there'] = (await ticks()) - from;
+            from = await ticks();
+            interrupt();
+            const blocker = await vm.dial(); // takes the place of the channel, and goes
+            blocker.destroy();
+            await channel[Symbol.asyncDispose]();
+            await sleep(4000);
+            ({ channel, interrupt } = channelTo(vm));
+            await channel.ready(booted());
+            spent['away'] = (await ticks()) - from;
+            // Ticks of 10 ms: 3 of 400 are under 1 %, and the questions themselves cost some.
+            assert.ok(spent['there'] <= 3 && spent['away'] <= 4, JSON.stringify(spent));
+        });
+        it('keeps nothing of a host that was cut off in the middle of a frame', async () => {
+            await channel[Symbol.asyncDispose]();
+            for (const cut of [3, 12, 700, 2500]) {
+                const stream = await vm.dial();
+                stream.on('error', () => undefined);
+                const nonce = nonceOf(realWorld.random(nonceBytes));
+                const body = requestOf({ shell: `echo x >/root/cut-${cut}; : ${'x'.repeat(3000)}` }, {});
+                const exec = pack(nonce.subarray(nonceBytes - trailerBytes), [{ type: ask.exec, id: 1, payload: Buffer.concat([Buffer.of(execFlag.noStdin), body]) }]);
+                await new Promise((resolve) => stream.write(Buffer.concat([hello(nonce), exec.subarray(0, cut)]), () => resolve()));
+                await sleep(100);
+                stream.destroy();
+            }
+            ;
+            ({ channel, interrupt } = channelTo(vm));
+            await channel.ready(booted());
+            assert.equal(await run('ls /root | grep cut; echo ok'), 'ok');
+        });
+        it('as a daemon on another port tells the host when it was killed and began anew', async () => {
+            const env_1 = { stack: [], error: void 0, hasError: false };
+            try {
+                await run('setsid tt-agent --port tt.second >/dev/null 2>&1 </dev/null & echo $! >/run/second');
+                const second = channelTo(vm, 'tt.second');
+                const own = __addDisposableResource(env_1, second.channel, true);
+                await own.ready(booted());
+                assert.equal(words(await runIn(own, 'echo second')), 'second');
+                const lost = assert.rejects(runIn(own, 'cat /dev/zero'), (error) => error instanceof TtError && error.code === 'unavailable');
+                await sleep(100);
+                await run('kill -9 $(cat /run/second); sleep 0.2; setsid tt-agent --port tt.second >/dev/null 2>&1 </dev/null &');
+                await lost;
+                assert.equal(words(await runIn(own, 'echo again', {}, AbortSignal.timeout(20_000))), 'again');
+                assert.equal(second.dials() <= 2, true);
+            }
+            catch (e_1) {
+                env_1.error = e_1;
+                env_1.hasError = true;
+            }
+            finally {
+                const result_1 = __disposeResources(env_1);
+                if (result_1)
+                    await result_1;
+            }
+        });
+        it('halts in order', async () => {
+            await run('(trap "echo told >/root/told; sync; exit" TERM; while :; do sleep 0.1; done) >/dev/null 2>&1 & echo');
+            assert.ok(channel.halt);
+            await channel.halt(booted());
+            assert.equal(await Promise.race([vm.ended, sleep(20_000, 'still there')]), 0);
+            assert.match(vm.console(), /^tt-agent ready$/m);
+            assert.match(vm.console(), /Power down/);
+        });
+    });
+    it('a guest that cannot have its disk says why and switches itself off', { timeout: 60_000 }, async () => {
+        const env_2 = { stack: [], error: void 0, hasError: false };
+        try {
+            const vm = __addDisposableResource(env_2, boot({ blankDisk: true }), true);
+            assert.equal(await vm.ended, 0);
+            assert.match(vm.console(), /^tt-agent cannot mount \/dev\/vda \(ext4\) as \/: Invalid argument$/m);
+            assert.match(vm.console(), /Power down/);
+        }
+        catch (e_2) {
+            env_2.error = e_2;
+            env_2.hasError = true;
+        }
+        finally {
+            const result_2 = __disposeResources(env_2);
+            if (result_2)
+                await result_2;
+        }
+    });
+}
