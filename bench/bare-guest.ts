@@ -14,6 +14,7 @@ import { qcow2 } from '../src/drivers/volume/qcow2/qcow2.ts'
 import type { VolumeDriver } from '../src/drivers/volume/volume.ts'
 import type { Plan } from '../src/model/plan.ts'
 import type { Ground } from './bench.ts'
+import { type MicroImage, microImage } from './micro-image.ts'
 import { root } from './machine.ts'
 
 /** Guests by QEMU alone: the arguments are those of our engine, the image is the same, and nobody looks after them. */
@@ -72,26 +73,7 @@ const ip = (...args: string[]) => execFileSync('ip', args)
 const tapOf = (number: number) => `bare0t${number}`
 const ipOf = (number: number) => `${network}.${2 + (number % 250)}`
 
-interface Image {
-  kernel: string
-  initrd: string
-  disk: string
-  diskBytes: number
-  cmdline: string
-  cpu: number
-  memMb: number
-  diskMb: number
-}
-
-/** The image `micro` as set-up built it. */
-function microImage(): Image {
-  const dir = execFileSync('sh', [join(root, 'images/build'), 'micro'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
-  const about = JSON.parse(readFileSync(join(dir, 'image.json'), 'utf8')) as { cmdline: string; defaults: Pick<Image, 'cpu' | 'memMb' | 'diskMb'> } & Record<'kernel' | 'initrd' | 'disk', { file: string; sizeBytes?: number }>
-  const { kernel, initrd, disk, cmdline, defaults } = about
-  return { kernel: join(dir, kernel.file), initrd: join(dir, initrd.file), disk: join(dir, disk.file), diskBytes: disk.sizeBytes ?? 0, cmdline, ...defaults }
-}
-
-async function planOf(number: number, { image, volumes }: { image: Image; volumes: VolumeDriver }): Promise<Plan> {
+async function planOf(number: number, { image, volumes }: { image: MicroImage; volumes: VolumeDriver }): Promise<Plan> {
   const id = `bare.${number}`
   await volumes.create(id, { base: { path: image.disk, format: 'raw', sizeBytes: image.diskBytes, readOnly: true }, sizeBytes: image.diskMb * 2 ** 20 })
   const mac = `52:54:00:b0:00:${(2 + (number % 250)).toString(16).padStart(2, '0')}`

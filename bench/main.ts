@@ -6,6 +6,7 @@ import type { Ground } from './bench.ts'
 import type { Finding } from './finding.ts'
 import { benches } from './list.ts'
 import { hardware, loadNow, noisyLoad, root, versions } from './machine.ts'
+import { imageSettled } from './micro-image.ts'
 import { inNamespace } from './namespace.ts'
 import { findingTable, legend } from './table.ts'
 
@@ -48,6 +49,7 @@ async function measure(only: string[], quick: boolean): Promise<number> {
   const found: (Finding & { bench: string; load: number })[] = []
   const failures: { bench: string; why: string }[] = []
   try {
+    await imageSettled()
     for (const bench of benches.filter(({ name }) => only.length === 0 || only.includes(name))) {
       if (interrupted.signal.aborted) break
       tell(`${bench.name}: ${bench.about}`)

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -46,10 +46,10 @@ export async function startServer(ground: Ground, { program = [join(root, 'ttser
   return { pid: child.pid ?? 0, port, token, cloud, env, [Symbol.asyncDispose]: () => running.disposeAsync() }
 }
 
-/** An environment without settings of ours. */
+/** An environment without settings of ours, except where the machine's images lie. */
 export function plainEnv(home: string): NodeJS.ProcessEnv {
-  mkdirSync(home, { recursive: true })
-  return { PATH: process.env['PATH'], HOME: home, LANG: 'C.UTF-8' }
+  const { PATH, TT_IMAGE_CACHE } = process.env
+  return { PATH, HOME: home, LANG: 'C.UTF-8', ...(TT_IMAGE_CACHE === undefined ? {} : { TT_IMAGE_CACHE }) }
 }
 
 async function answers(port: number, { child, log, signal }: { child: ChildProcess; log: string; signal: AbortSignal }): Promise<void> {

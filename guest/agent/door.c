@@ -18,11 +18,11 @@
 #include "text.h"
 #include "wire.h"
 
-enum { TELL_MS = 5 };
+enum { TELL_MS = 5, PATIENCE_MS = 10000 };
 
 static const char *wanted;
 static struct timer look_again, tell;
-static int wait_ms;
+static int wait_ms, waited_ms;
 static int callers = -1;
 static struct watch call_watch;
 
@@ -50,6 +50,8 @@ static void look(struct timer *timer) {
     return loop_arm(&tell, TELL_MS);
   }
   loop_arm(timer, wait_ms);
+  if (waited_ms < PATIENCE_MS && waited_ms + wait_ms >= PATIENCE_MS) say("waits for a port called %s", wanted);
+  waited_ms += wait_ms;
   if (wait_ms < 1000) wait_ms += 1 + wait_ms / 4;
 }
 

@@ -92,7 +92,6 @@ static void move(struct outlet *outlet, uint8_t *room, size_t size) {
     wire_data_end(outlet->type, outlet->of->id, (size_t)count);
     outlet->credit -= (size_t)count;
     outlet->moved += (size_t)count;
-    outlet->owed -= outlet->owed < (size_t)count ? outlet->owed : (size_t)count;
     running_spoke(outlet->of);
     if ((size_t)count == size) return;
     outlet->readable = false; /* Less than asked for: the pipe is empty, and an event tells when it is not. */

@@ -19,7 +19,6 @@ struct outlet {
   bool queued;
   uint64_t credit; /* bytes the host still takes */
   uint64_t moved;
-  size_t owed; /* bytes that were there when the command ended */
   struct outlet *next;
 };
 

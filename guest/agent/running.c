@@ -13,8 +13,8 @@
 
 /*
  * A command has ended when its process has, and both its pipes are at their end. What it left in the background may hold
- * them open for ever: then all that was there when the process ended is still delivered, and what comes after that until nothing
- * came for SILENCE_MS, or for LINGER_MS at most. Time in which the host took nothing does not count.
+ * them open for ever: then what comes is delivered until nothing came for SILENCE_MS, or for LINGER_MS at most. Time in which output
+ * waits for the host does not count, so all that was there when the process ended is delivered in any case.
  */
 enum { SILENCE_MS = 100, LINGER_MS = 1000, BUCKETS = 256 };
 
@@ -86,8 +86,6 @@ void running_reap(pid_t pid, int status) {
   if (!running) return;
   running->ended = true;
   running->status = status;
-  running->out.owed = outlet_waiting(&running->out);
-  running->err.owed = outlet_waiting(&running->err);
   running->spoke_at = running->lingered_at = loop_now();
   settle(running);
 }
@@ -107,11 +105,10 @@ static void settle(struct running *running) {
 static void linger(struct timer *timer) {
   struct running *running = (struct running *)((char *)timer - offsetof(struct running, linger));
   int64_t now = loop_now(), silent = now - running->spoke_at;
-  bool owed = running->out.owed > 0 || running->err.owed > 0;
   bool held_up = is_held_up(&running->out) || is_held_up(&running->err);
   if (!held_up) running->lingered += (int)(now - running->lingered_at);
   running->lingered_at = now;
-  if (!owed && ((!held_up && silent >= SILENCE_MS) || running->lingered >= LINGER_MS)) return report(running);
+  if (!held_up && (silent >= SILENCE_MS || running->lingered >= LINGER_MS)) return report(running);
   loop_arm(timer, silent < SILENCE_MS ? SILENCE_MS - (int)silent : SILENCE_MS);
 }
 

@@ -118,7 +118,7 @@ describe('a long answer', () => {
     assert.equal(items.length, 10_000)
     assert.equal(heard.text.split('\n').length, 10_003, 'one item per line')
     assert.ok(firstMs < allMs && heard.pieces > 10)
-    assert.ok(allMs < 2000, `${Math.round(allMs)} ms`)
+    assert.ok(allMs < 5000, `${Math.round(allMs)} ms`)
   })
 
   it('waits for a reader that is slow, however much there is', async () => {

@@ -7,7 +7,7 @@ import { findLeaks } from '../host/leaks.ts'
 import { hostViews } from '../host/views.ts'
 import { fail } from '../model/errors.ts'
 import type { Leak } from '../model/session.ts'
-import { sqliteStore } from '../store/sqlite.ts'
+import { stores } from '../store/index.ts'
 import { ownNames, tryDrivers } from './drivers.ts'
 import { markOf, placeOf, uidOf } from './home.ts'
 import { driverOptions } from './paths.ts'
@@ -33,7 +33,7 @@ export async function doctor(settings: ServerSettings, { json }: { json: boolean
 async function find(settings: ServerSettings): Promise<Leak[]> {
   const { dataDir } = settings
   await using stack = new AsyncDisposableStack()
-  const store = stack.use(await sqliteStore({ dir: join(dataDir, 'store'), world, log: silentLog }))
+  const store = stack.use(await stores.sqlite({ dir: join(dataDir, 'store'), world, log: silentLog }))
   const mark = markOf(settings.address, settings.port, dataDir)
   const place = placeOf(dataDir, mark, settings)
   const home = { dataDir, mark, world, effects: plainEffects(), log: silentLog }

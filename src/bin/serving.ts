@@ -11,8 +11,7 @@ import { guard } from '../cloud/guard.ts'
 import { channels as channelRegistry } from '../drivers/channel/index.ts'
 import { runHost } from '../host/host.ts'
 import type { Demand } from '../model/expand.ts'
-import { memoryStore } from '../store/memory.ts'
-import { sqliteStore } from '../store/sqlite.ts'
+import { stores } from '../store/index.ts'
 import { tryDrivers, ownNames } from './drivers.ts'
 import { adminToken, makeDataDir, markOf, placeOf, tokenCheck, uidOf } from './home.ts'
 import { cacheDir, driverOptions, recipesDir } from './paths.ts'
@@ -32,7 +31,7 @@ export async function serve(settings: ServerSettings, { log, crashPoint }: { log
   const dataDir = makeDataDir(settings.dataDir)
   const mark = markOf(settings.address, settings.port, dataDir)
   const effects = building.use(journaledEffects(join(dataDir, 'journal.ndjson'), world.now, crashPoint))
-  const store = building.use(settings.store === 'memory' ? memoryStore({ world }) : await sqliteStore({ dir: join(dataDir, 'store'), world, log }))
+  const store = building.use(await stores[settings.store]({ dir: join(dataDir, 'store'), world, log }))
   const place = placeOf(dataDir, mark, settings)
   const token = adminToken(dataDir, world)
   const drivers = building.use(

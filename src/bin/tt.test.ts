@@ -70,6 +70,13 @@ test('Ctrl-C while it waits tells what goes on', async () => {
   assert.deepEqual([status, err.split('\n').slice(-3)], [16, ['tt: interrupted; ENV new is still being made (cancelled)', '  see how far it is by `tt env show new`; `tt env del new` deletes it', '']])
 })
 
+test('Ctrl-C ends a command that says nothing', async () => {
+  const act = (child: ReturnType<typeof spawn>) => child.stdout?.once('data', () => child.kill('SIGINT'))
+  const frames = [began, { type: 'stdout', vm: 'demo.0', data: Buffer.from('a') } as const, 60_000, exit(0)]
+  const { status, out, err } = await tt(['env', 'run', 'demo', '-m0', '-c', 'x'], { frames }, { act })
+  assert.deepEqual([status, out.toString(), err], [16, 'a', 'tt: interrupted (cancelled)\n'])
+})
+
 test('it waits as long as it takes, with nothing but time to keep it alive', async () => {
   const { status, out } = await tt(['env', 'add', 'new', '-s', 'micro', '--json'], { vm: [vmOf('new.0')], steps: ['break', { kind: 'env', name: 'new', status: { phase: 'ready', ready: 1 } }] })
   assert.equal(status, 0)

@@ -100,4 +100,6 @@ test('standard input goes to all, and ends', async () => {
 test('Ctrl-C ends it', async () => {
   const { status, err } = await run(['one'], { interruptMs: 100, frames: [began('one.0'), 10_000, ended('one.0')] })
   assert.deepEqual([status, err], [16, 'tt: interrupted (cancelled)\n'])
+  const deaf = await run(['one'], { interruptMs: 100, deaf: true, frames: [began('one.0'), 10_000, ended('one.0')] })
+  assert.deepEqual([deaf.status, deaf.err], [16, 'tt: interrupted (cancelled)\n'])
 })

@@ -13,6 +13,8 @@ export interface Stage extends Script {
   /** Tokens of servers on this machine, by their address. */
   tokens?: Record<string, string>
   stdin?: string[]
+  /** What is typed at a keyboard; without it there is none. */
+  keys?: string[]
   /** Ctrl-C after so many milliseconds. */
   interruptMs?: number
   sameSink?: boolean
@@ -54,7 +56,12 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     err: output('err'),
     sameSink: () => stage.sameSink ?? stage.screen !== undefined,
     input: () => ReadableStream.from((stage.stdin ?? []).map((text) => new TextEncoder().encode(text))),
-    keyboard: () => undefined,
+    keyboard: () =>
+      stage.keys && {
+        keys: typed(stage.keys),
+        size: () => ({ columns: 100, rows: 30 }),
+        [Symbol.dispose]: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }),
+      },
     variables: stage.variables ?? {},
     config: {
       path: '/home/ann/.config/tt/config.json',
@@ -86,6 +93,11 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
   }
   const textOf = (to: 'out' | 'err') => pieces.flatMap((piece) => (piece.to === to ? [piece.text] : [])).join('')
   return { ...played, status: await running, out: textOf('out'), err: textOf('err'), pieces, cloud }
+}
+
+async function* typed(keys: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const text of keys) yield new TextEncoder().encode(text)
+  await new Promise(() => undefined) // A keyboard has no end.
 }
 
 const absent = (path: string): never => {

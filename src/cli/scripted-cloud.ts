@@ -23,6 +23,8 @@ export interface Script {
   /** What a session says; a step that is a number waits for so many milliseconds, one that is a Problem breaks the output. */
   frames?: (SessionFrame | number | { broken: Problem })[]
   opening?: Problem
+  /** Its sessions end by being disposed only, not with the call that opened them. */
+  deaf?: true
 }
 
 export interface ScriptedCloud extends Cloud {
@@ -110,7 +112,7 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
     async open(request, call) {
       opened.push(request)
       if (script.opening) throw errorOf(script.opening)
-      return played(script.frames ?? [], { world, inputs, signal: call?.signal })
+      return played(script.frames ?? [], { world, inputs, signal: script.deaf ? undefined : call?.signal })
     },
   }
 }

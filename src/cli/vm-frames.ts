@@ -1,6 +1,6 @@
-import type { TtError } from '../model/errors.ts'
-import { errorCodes, errorOf, type Problem } from '../model/errors.ts'
+import { errorCodes, errorOf, fail, type Problem } from '../model/errors.ts'
 import type { Exit, Session, SessionFrame } from '../model/session.ts'
+import type { Invocation } from './invocation.ts'
 
 /** A VM of a session, as its first frame told. */
 export interface Told {
@@ -28,7 +28,7 @@ export interface Heard {
 }
 
 /** Reads a session to its end into a printer. A VM whose end never came is told as one that was lost. Notes go to `note`. */
-export async function heard(session: Session, printer: FramePrinter, options: { note: (text: string) => Promise<void>; report: (error: TtError) => Promise<unknown> }): Promise<Heard> {
+export async function heard(session: Session, printer: FramePrinter, options: Pick<Invocation, 'note' | 'report' | 'terminal'>): Promise<Heard> {
   const open = new Map<string, Told>()
   let begun = 0
   let status = 0
@@ -37,7 +37,7 @@ export async function heard(session: Session, printer: FramePrinter, options: { 
     status = Math.max(status, statusOf(how))
     await printer.end(vm, how)
   }
-  for await (const frame of framesOf(session)) {
+  for await (const frame of framesOf(session, options.terminal.signal)) {
     if (frame.type === 'begin') {
       begun++
       open.set(frame.vm, frame)
@@ -53,10 +53,17 @@ export async function heard(session: Session, printer: FramePrinter, options: { 
   return { begun, status }
 }
 
-/** The session's frames; disposed at their end, and when the reader stops early. */
-export async function* framesOf(session: Session): AsyncGenerator<SessionFrame> {
+/** The session's frames until their end; Ctrl-C ends them as an error. The session is disposed then, and when the reader stops early. */
+export async function* framesOf(session: Session, signal: AbortSignal): AsyncGenerator<SessionFrame> {
   await using _ = session
-  for await (const frame of session.output) yield frame
+  const reader = session.output.getReader()
+  const stop = () => {
+    reader.cancel().catch(() => undefined) // It broke at the same time.
+  }
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  for (let step = await reader.read(); !step.done; step = await reader.read()) yield step.value
+  if (signal.aborted) fail('cancelled', 'interrupted')
 }
 
 /** What a program says of such an end: https://www.gnu.org/software/bash/manual/html_node/Exit-Status.html */

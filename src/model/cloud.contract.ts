@@ -8,7 +8,7 @@ import type { SessionRequest } from './session.ts'
 /** All that `cloud.ts` promises, asked of one Cloud. */
 export function cloudContract({ name, make }: { name: string; make: () => Promise<CloudUnderTest> }): void {
   const cases = { make: () => groundOf(make) }
-  describe(`the Cloud ${name}`, { timeout: 60_000 }, () => {
+  describe(`the Cloud ${name}`, { timeout: 180_000 }, () => {
     envCases(cases)
     watchCases(cases)
     refusalCases(cases)
@@ -339,7 +339,7 @@ function vmCases({ make }: Cases): void {
       const tookMs = performance.now() - began
       assert.equal(items.length, 10_000)
       assert.ok(items.every(({ spec }, index) => spec.index === index))
-      assert.ok(tookMs < 5000, `the list took ${Math.round(tookMs)} ms`)
+      assert.ok(tookMs < 30_000, `the list took ${Math.round(tookMs)} ms`)
       assert.equal((await cloud.collection('vm').get('big.9999')).spec.index, 9999)
     })
   })

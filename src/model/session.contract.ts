@@ -6,7 +6,7 @@ import type { SessionFrame, SessionRequest } from './session.ts'
 /** All that `session.ts` promises, asked of the sessions of one Cloud. */
 export function sessionContract({ name, make: makeCloud }: { name: string; make: () => Promise<CloudUnderTest> }): void {
   const make = () => groundOf(makeCloud)
-  describe(`sessions of the Cloud ${name}`, { timeout: 60_000 }, () => {
+  describe(`sessions of the Cloud ${name}`, { timeout: 180_000 }, () => {
     it('run a command in every VM and say how each ended', async () => {
       await using ground = await make()
       await ground.ready('demo', 3)

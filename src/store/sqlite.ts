@@ -156,7 +156,7 @@ function backendOver(worker: Worker, held: Contents, log: Log): Backend {
   })
   worker.on('error', (fault) => stop({ ...problemOf(fault), code: 'failed' }))
   worker.on('exit', (code) => {
-    if (!closed) stop({ code: 'failed', message: `the thread of the store ended with ${code}` })
+    if (!closed || inFlight.length > 0) stop({ code: 'failed', message: `the thread of the store ended with ${code}` })
   })
 
   const close = async () => {

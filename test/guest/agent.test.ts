@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
 import { hello } from '../../src/drivers/channel/rexec/frame.ts'
-import { answer, ask, askLimitBytes, execFlag, helloMagic, nonceBytes, windowBytes } from '../../src/drivers/channel/rexec/protocol.ts'
+import { agreeMagic, answer, ask, askLimitBytes, execFlag, helloMagic, nonceBytes, windowBytes } from '../../src/drivers/channel/rexec/protocol.ts'
 import { requestOf } from '../../src/drivers/channel/rexec/request.ts'
 import { calledAgent, type LocalAgent, streamAgent } from './local-agent.ts'
 import { execFrame, talker } from './talker.ts'
@@ -39,6 +39,14 @@ describe('the agent, spoken to frame by frame', () => {
       }
       await works()
     })
+    it('finds the HELLO after a HELLO cut anywhere', async () => {
+      const whole = hello(Buffer.alloc(nonceBytes, 0x33))
+      for (const cut of [1, 2000, ...Array.from({ length: 45 }, (_, n) => whole.length - 44 + n)]) {
+        talk.write(whole.subarray(0, cut))
+        await talk.greet()
+      }
+      await works()
+    })
     it('never takes a frame that the next connection completed', async () => {
       for (const cut of [20, 300, 1500]) {
         const marker = `${agent.dir}/cut-${cut}`
@@ -55,6 +63,8 @@ describe('the agent, spoken to frame by frame', () => {
       const nonce = Buffer.alloc(nonceBytes, 0x41)
       const forged = Buffer.concat([Buffer.alloc(askLimitBytes - helloMagic.length - nonceBytes - 4), hello(nonce).subarray(-(helloMagic.length + nonceBytes + 4))])
       const awakes = talk.awakes
+      const raw: Buffer[] = []
+      agent.stream.on('data', (chunk: Buffer) => raw.push(chunk))
       const broken = talk.pack({ type: ask.ping, id: 0, payload: forged })
       broken.writeUInt8(0xff ^ broken.readUInt8(broken.length - 1) || 1, broken.length - 1)
       // Out of step from here: what follows is only looked through for a HELLO.
@@ -63,6 +73,7 @@ describe('the agent, spoken to frame by frame', () => {
       await talk.awake(awakes + 1)
       await talk.greet()
       await works()
+      assert.equal(Buffer.concat(raw).includes(Buffer.concat([agreeMagic, nonce])), false)
     })
     it('answers the same HELLO once', async () => {
       const nonce = Buffer.alloc(nonceBytes, 0x5a)
@@ -196,11 +207,11 @@ describe('the agent, spoken to frame by frame', () => {
       const mark = `3${Date.now() % 1_000_000}.5`
       talk.exec(5, { shell: `setsid sleep ${mark} & sleep ${mark} & (sleep ${mark}; true) & echo up; sleep ${mark}` })
       await talk.next(answer.stdout, 5)
-      await sleep(100)
+      for (let n = 0; n < 250 && processesWith(mark).length < 6; n++) await sleep(20)
       assert.equal(processesWith(mark).length, 6)
       talk.send({ type: ask.kill, id: 5 })
       assert.deepEqual([...(await talk.next(answer.exit, 5)).payload], killed('SIGKILL'))
-      await sleep(50)
+      for (let n = 0; n < 50 && processesWith(mark).length > 0; n++) await sleep(20)
       assert.deepEqual(processesWith(mark), [])
     })
     it('by KILL comes also when only its background is left', async () => {

@@ -25,7 +25,7 @@ export const doctor: Action = {
     const cloud = await invocation.cloud()
     const findings = given.has('leaks') ? [] : await unusable(invocation)
     const leaks: (Leak & { host: string })[] = []
-    for await (const frame of framesOf(await cloud.open({ type: 'doctor' }, call))) {
+    for await (const frame of framesOf(await cloud.open({ type: 'doctor' }, call), terminal.signal)) {
       if (frame.type === 'leak') leaks.push({ host: frame.host, ...frame.leak })
       if (frame.type === 'note') await invocation.note(frame.text)
       if (frame.type === 'problem') await invocation.report(errorOf(frame.problem))

@@ -23,7 +23,9 @@ export const console: Action = {
     const session = await cloud.open({ type: 'console', vms }, call)
     await invocation.note('Ctrl-] leaves.')
     const typing = type(session, keyboard)
-    const { status } = await heard(typing.until, rawPrinter({ terminal, report }), invocation)
+    const raw = rawPrinter({ terminal, report })
+    // Who left does not hear that the guest goes on.
+    const { status } = await heard(typing.until, { ...raw, end: async (vm, end) => (typing.left() ? undefined : raw.end(vm, end)) }, invocation)
     if (!typing.left()) invocation.raise(status)
     await invocation.note('')
   },

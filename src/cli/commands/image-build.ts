@@ -11,14 +11,14 @@ export const build: Action = {
   details: ['It is built on every host that has the recipe. Hosts of one machine build it once, for all servers there.'],
   examples: [{ line: 'tt image build micro', about: 'so that the first ENV of it does not wait' }],
   async run(invocation) {
-    const { given, call, json, quiet } = invocation
+    const { given, call, json, quiet, terminal } = invocation
     const [image = ''] = given.operands
     const cloud = await invocation.cloud()
     const session = await cloud.open({ type: 'build', image }, call)
     const built: { host: string; image: string }[] = []
     await using bar = progress(invocation)
     bar.show(`${image}: building`)
-    for await (const frame of framesOf(session)) {
+    for await (const frame of framesOf(session, terminal.signal)) {
       if (frame.type === 'note') bar.show(`${image}: ${frame.host === undefined ? '' : `${frame.host}: `}${frame.text}`)
       if (frame.type === 'built') built.push({ host: frame.host, image: frame.image })
       if (frame.type === 'problem') await invocation.report(errorOf(frame.problem))

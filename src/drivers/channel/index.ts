@@ -1,6 +1,6 @@
 import type { ChannelFactory } from './channel.ts'
 
-/** Every channel there is, by the name of its agent in `image.json`; one line each, loaded when first used. */
-export const channels: Record<string, () => Promise<ChannelFactory>> = {
+/** Every channel there is, by the name of its agent in an image; each is loaded when it is asked for. */
+export const channels = {
   rexec: async () => (await import('./rexec/rexec.ts')).rexec,
-}
+} satisfies Record<string, () => Promise<ChannelFactory>>

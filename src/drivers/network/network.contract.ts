@@ -17,15 +17,15 @@ export interface NetworkSubject {
   traces?(mark: string): string[]
 }
 
-/** Proves that a network driver keeps its contract. Awaited at the top of its test file; a driver that is not usable here is skipped with the probe's reason. */
-export async function networkContract(subject: NetworkSubject): Promise<void> {
+/** Proves that a network driver keeps its contract. Awaited at the top of its test file; a driver that is not usable here is skipped with the probe's reason, and the answer is no. */
+export async function networkContract(subject: NetworkSubject): Promise<boolean> {
   const trial = ground(subject.factory, subject.options)
   after(trial.clear)
   const first = await trial.driver()
   const probe = await first.probe()
   if (!probe.usable) {
     test(`network ${subject.name}`, { skip: `not usable here: ${probe.why}` }, () => undefined)
-    return
+    return false
   }
   /** A case on a ground of its own; whatever it leaves after `clear` fails it. */
   const it: It = (what, run) =>
@@ -56,6 +56,7 @@ export async function networkContract(subject: NetworkSubject): Promise<void> {
   crashes(it, subject)
   if (first.leaks) leaks(it)
   else test(`network ${subject.name}: leaks`, { skip: 'it makes nothing on the machine' }, () => undefined)
+  return true
 }
 
 /** Runs the test file `url` again in a network namespace of its own, where `suite` then runs: nothing touches the network of the machine. */

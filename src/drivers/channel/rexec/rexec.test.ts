@@ -110,8 +110,7 @@ function handWorld() {
 async function channelTo(dial?: () => Promise<Duplex>) {
   const world = handWorld()
   const guests: ReturnType<typeof guestOn>[] = []
-  const make = await channels['rexec']?.()
-  assert.ok(make)
+  const make = await channels.rexec()
   const channel = make({
     id: 'g',
     world,

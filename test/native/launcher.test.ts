@@ -4,11 +4,11 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, r
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { machineLayout } from '../../../base/cgroups.ts'
-import { processOf } from '../../../base/processes.ts'
-import { run } from '../../../base/run.ts'
-import { randomHex, realWorld } from '../../../base/world.ts'
-import { testOptions } from './guests.ts'
+import { machineLayout } from '../../src/base/cgroups.ts'
+import { processOf } from '../../src/base/processes.ts'
+import { run } from '../../src/base/run.ts'
+import { randomHex, realWorld } from '../../src/base/world.ts'
+import { testOptions } from '../../src/drivers/engine/qemu/guests.ts'
 
 const { launcher } = testOptions
 const root = mkdtempSync(join(tmpdir(), 'tt-launcher-'))
@@ -87,6 +87,7 @@ test('what cannot be done is one line and 126', async () => {
     [['--pid-file', join(root, 'long'), '--cookie', 'x'.repeat(600), '--', 'true'], /cookie is too long/],
     [['--cgroup', join(root, 'none'), '--', 'true'], /cannot write .*none\/cgroup.procs: No such file/],
     [['--dir', join(root, 'plain'), '--', 'true'], /cannot enter .*plain: Not a directory/],
+    [['--tap', 'tt-none', '--', 'true'], /there is no tap tt-none|cannot open .dev.net.tun/],
     [['--', join(root, 'none')], /cannot run .*none: No such file/],
   ]
   for (const [argv, says] of wrong) {

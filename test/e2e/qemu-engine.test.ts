@@ -4,17 +4,17 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, st
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { cgroups, machineLayout } from '../../../base/cgroups.ts'
-import { plainEffects } from '../../../base/effects.ts'
-import { silentLog } from '../../../base/log.ts'
-import { isAlive, processesWith, processOf } from '../../../base/processes.ts'
-import { realWorld } from '../../../base/world.ts'
-import type { Nic } from '../../../model/plan.ts'
-import type { Engine } from '../engine.ts'
-import { type Ground, ground, heard } from '../ground.ts'
-import { demoPlan, echoPlan, pvhElf, testOptions, testUid } from './guests.ts'
-import { qemu } from './qemu.ts'
-import { connectUnix } from './socket.ts'
+import { cgroups, machineLayout } from '../../src/base/cgroups.ts'
+import { plainEffects } from '../../src/base/effects.ts'
+import { silentLog } from '../../src/base/log.ts'
+import { isAlive, processesWith, processOf } from '../../src/base/processes.ts'
+import { realWorld } from '../../src/base/world.ts'
+import type { Nic } from '../../src/model/plan.ts'
+import type { Engine } from '../../src/drivers/engine/engine.ts'
+import { type Ground, ground, heard } from '../../src/drivers/engine/ground.ts'
+import { demoPlan, echoPlan, pvhElf, testOptions, testUid } from '../../src/drivers/engine/qemu/guests.ts'
+import { qemu } from '../../src/drivers/engine/qemu/qemu.ts'
+import { connectUnix } from '../../src/drivers/engine/qemu/socket.ts'
 
 // What this engine promises beyond the contract of engines. The suite of the contract is in qemu.test.ts.
 
@@ -255,11 +255,11 @@ it('root starts no guest without a user, and says who cannot read what', async (
 
 /** A server of its own process that starts three guests at once. */
 const server = `
-  import { qemu } from ${JSON.stringify(new URL('qemu.ts', import.meta.url).href)}
-  import { demoPlan, testOptions } from ${JSON.stringify(new URL('guests.ts', import.meta.url).href)}
-  import { plainEffects } from ${JSON.stringify(new URL('../../../base/effects.ts', import.meta.url).href)}
-  import { silentLog } from ${JSON.stringify(new URL('../../../base/log.ts', import.meta.url).href)}
-  import { realWorld } from ${JSON.stringify(new URL('../../../base/world.ts', import.meta.url).href)}
+  import { qemu } from ${JSON.stringify(new URL('../../src/drivers/engine/qemu/qemu.ts', import.meta.url).href)}
+  import { demoPlan, testOptions } from ${JSON.stringify(new URL('../../src/drivers/engine/qemu/guests.ts', import.meta.url).href)}
+  import { plainEffects } from ${JSON.stringify(new URL('../../src/base/effects.ts', import.meta.url).href)}
+  import { silentLog } from ${JSON.stringify(new URL('../../src/base/log.ts', import.meta.url).href)}
+  import { realWorld } from ${JSON.stringify(new URL('../../src/base/world.ts', import.meta.url).href)}
   setInterval(() => undefined, 1000)
   const [dir, mark, disks] = process.argv.slice(1)
   const engine = await qemu({ dir, mark, world: realWorld, effects: plainEffects(), log: silentLog }, testOptions)
