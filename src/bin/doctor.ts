@@ -15,7 +15,7 @@ import { runningServer } from './running.ts'
 import type { ServerSettings } from './server-settings.ts'
 
 /** The status of a search that found something. */
-export const leaksFoundExit = 20
+export const leaksFoundExit = 3
 
 /** Looks for leaks while the server is stopped: the same search as a running server's, over the same records. */
 export async function doctor(settings: ServerSettings, { json }: { json: boolean }): Promise<number> {

@@ -36,7 +36,7 @@ export const serverCommands: readonly Command[] = [
     summary: 'Looks for what belongs to this server and to none of its VMs, while the server is stopped',
     operands: [],
     flags: [...flags, { long: 'leaks', about: 'Only that; there is nothing else yet' }, { long: 'json', about: 'For programs' }],
-    details: ['A running server is asked with `tt doctor`. The exit status is 20 if something was found.'],
+    details: ['A running server is asked with `tt doctor`. The exit status is 3 if something was found.'],
     examples: [{ line: 'ttserver doctor', about: 'prints each leak with what it is and why' }],
   },
   {

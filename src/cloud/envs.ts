@@ -88,6 +88,9 @@ async function putOnce(parts: EnvParts, name: string, options: PutOptions<'env'>
   if (options.uid !== undefined && !/^[a-z0-9]{4,32}$/.test(options.uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
   const spec = resolved(options.checked, usableImages(truth), { limits: parts.limits, broken: brokenImages(truth), subject, ...(old ? { before: fullGroups(old.value.spec) } : {}) })
   if (old && JSON.stringify(spec) === JSON.stringify(old.value.spec)) return // Nothing to change, so nothing changes.
+  if (old && spec.lifetimeSeconds !== null && Date.parse(old.value.created) + spec.lifetimeSeconds * 1000 <= world.now()) {
+    fail('invalid', `the life time of ${spec.lifetimeSeconds} s, counted from its creation, is over already`, { subject, remedy: `\`tt env del ${name}\` deletes it` })
+  }
   const ledger = truth.ledger.entry(keys.ledger)
   const before = old ? demandOf(old.value.spec) : nothing
   const used = ledger?.value ?? nothing

@@ -69,7 +69,7 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
   const specs = () => {
     const all: Record<string, ImageSpec> = {}
     for (const [name, spec] of recipes) if (usable(spec, engines)) all[name] = { ...withUsable(spec, engines), buildable: true }
-    for (const [name, image] of found) if (usable(image.spec, engines)) all[name] = withUsable(image.spec, engines)
+    for (const [name, image] of found) if (usable(image.spec, engines)) all[name] = { ...withUsable(image.spec, engines), ...(recipes.has(name) ? { buildable: false } : {}) }
     return all
   }
   const build = async (name: string, onStep?: (text: string) => void): Promise<void> => {

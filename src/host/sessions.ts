@@ -86,7 +86,7 @@ async function exec(options: SessionOptions, request: Extract<SessionRequest, { 
   if (image?.spec.agent === 'none') fail('unsupported', `${target.image} has no agent that could run commands`, { remedy: 'read what it prints: `tt env logs`' })
   const channel = options.guests.get(target.id) ?? fail('not_ready', 'the guest is not running', { remedy: 'see `tt env show`' })
   const { timeoutMs, command, env, cwd } = request
-  const late = new TtError({ code: 'timeout', message: `the command did not end within ${duration((timeoutMs ?? 0) / 1000)}` })
+  const late = new TtError({ code: 'timeout', message: `the command did not end within ${(timeoutMs ?? 0) < 1000 ? `${timeoutMs} ms` : duration((timeoutMs ?? 0) / 1000)}` })
   using limit = timeoutMs === undefined ? { signal, [Symbol.dispose]: () => undefined } : deadline(options.world, timeoutMs, signal, late)
   if (!options.guests.answered(target.id)) await greeted(options, channel, limit.signal)
   const exit = await channel.exec(

@@ -49,7 +49,7 @@ export interface ImageSpec {
   diskMb: number
   ports: number[]
   sizeBytes: number
-  /** A recipe that is not built yet; the first VM that wants it builds it. */
+  /** It comes from a recipe: true if that is to be built yet, which the first VM that wants it does; false if it is. */
   buildable?: boolean
 }
 

@@ -8,7 +8,7 @@ import { view } from './view.ts'
 test('a follower is told what there is, then what changes, until it stops', async () => {
   await using store = memoryStore({ world })
   await store.commit([{ key: 'a/1', value: 1 }, { key: 'b/1', value: 9 }])
-  await using seen = await view<number>(store, 'a/', { world, onFault: assert.fail })
+  await using seen = await view<number>(store, 'a/', { world, onFault: (fault) => assert.fail(String(fault)) })
   const told: [string, number | undefined, number | undefined][] = []
   const stop = follow(seen, (key, now, before) => told.push([key, now, before]))
   await seen.reached(await store.commit([{ key: 'a/1', value: 2 }, { key: 'a/2', value: 3 }]))

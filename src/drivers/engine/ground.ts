@@ -60,8 +60,11 @@ export function ground(subject: { factory: EngineFactory; options?: Record<strin
     async clear() {
       await dispose().catch(() => undefined)
       for (const { pid } of processesWith(`tt-${mark}`)) process.kill(pid, 'SIGKILL')
-      // Only where a case failed is there anything left to remove.
-      for (const path of cgroupsWith(`tt-${mark}`)) for (const dir of [...directoriesIn(path).map((name) => join(path, name)), path]) tryRmdir(dir)
+      // Only where a case failed is there anything left; what was killed just now still counts for a moment.
+      for (let tries = 0; tries < 50 && cgroupsWith(`tt-${mark}`).length > 0; tries++) {
+        for (const path of cgroupsWith(`tt-${mark}`)) for (const dir of [...directoriesIn(path).map((name) => join(path, name)), path]) tryRmdir(dir)
+        await realWorld.sleep(20)
+      }
       rmSync(root, { recursive: true, force: true })
     },
   }
@@ -144,7 +147,7 @@ function tryRmdir(dir: string): void {
   try {
     rmdirSync(dir)
   } catch {
-    // What was killed just now still counts for a moment.
+    // Tried again.
   }
 }
 
