@@ -49,7 +49,7 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
       yield closing(files, began)
       keep(files, began)
       // Node ends its test processes when it is told to end itself.
-      
+      if (event === 'limit') process.kill(process.pid, 'SIGTERM')
       continue
     }
     if (interrupted || event.type === 'test:summary' || event.data === undefined || !('file' in event.data)) continue

@@ -30,6 +30,7 @@ export function projectFiles(folders: string[], root = project): string[] {
       return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile())
         .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+        .filter((path) => !/(^|\/)results\//.test(path)) // What runs leave behind, and git does not know.
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
       throw error

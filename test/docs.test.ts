@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const shellBlocks = (page: string) => [...readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)].map(([, text]) => text ?? '')
+
+test('what docs/architecture.md tells to type works as it stands', { timeout: 60_000 }, async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tt-docs-'))
+  const env = { ...process.env, TT_DATA_DIR: join(dir, 'data'), TT_CONFIG: join(dir, 'config.json') }
+  const port = String(19_000 + (process.pid % 900))
+  const script = shellBlocks('docs/architecture.md').join('\n').replaceAll('9600', port)
+  try {
+    assert.match(script, /env run/)
+    const { stdout, code } = await new Promise<{ stdout: string; code: number }>((resolve) => {
+      execFile('sh', ['-eu', '-c', script], { cwd: root, env, timeout: 50_000 }, (fault, out, err) => resolve({ stdout: `${out}\n${err}`, code: fault ? Number(fault.code ?? 255) : 0 }))
+    })
+    assert.equal(code, 0, stdout)
+    assert.match(stdout, /sketch is ready: 10 VMs/)
+    assert.match(stdout, /the guest said 3/)
+    assert.ok(!existsSync(join(dir, 'data')), 'down --destroy took everything away')
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+})
+
+test('links between pages lead somewhere', () => {
+  const pages = ['README.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => join('docs', name))]
+  for (const page of pages) {
+    for (const [, target = ''] of readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue
+      assert.ok(existsSync(join(root, page, '..', target)), `${page} leads to ${target}, which is not there`)
+    }
+  }
+})
