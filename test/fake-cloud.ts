@@ -5,8 +5,10 @@ import { plainEffects } from '../src/base/effects.ts'
 import { silentLog } from '../src/base/log.ts'
 import { realWorld } from '../src/base/world.ts'
 import { cluster } from '../src/cloud/cluster.ts'
+import type { Engine } from '../src/drivers/engine/engine.ts'
 import { fake as fakeEngine } from '../src/drivers/engine/fake.ts'
 import { fake as fakeNetwork } from '../src/drivers/network/fake.ts'
+import type { NetworkDriver } from '../src/drivers/network/network.ts'
 import { fake as fakeVolume } from '../src/drivers/volume/fake.ts'
 import { runHost } from '../src/host/host.ts'
 import type { Cloud } from '../src/model/cloud.ts'
@@ -25,11 +27,19 @@ export interface FakeCloud extends AsyncDisposable {
   leaks(): Promise<object[]>
 }
 
+export interface FakeCloudOptions {
+  dir: string
+  store?: Store
+  engine?: Record<string, unknown>
+  /** Puts something between the host and its drivers. */
+  around?: { engine?: (engine: Engine) => Engine; network?: (network: NetworkDriver) => NetworkDriver }
+}
+
 /**
  * Cluster and one host in this process, on the fakes: everything real but the guests. Called again with the same directory and store it is the same
  * server started anew.
  */
-export async function fakeCloud({ dir, store, engine = {} }: { dir: string; store?: Store; engine?: Record<string, unknown> }): Promise<FakeCloud> {
+export async function fakeCloud({ dir, store, engine = {}, around = {} }: FakeCloudOptions): Promise<FakeCloud> {
   await using building = new AsyncDisposableStack()
   const kept = store ?? building.use(memoryStore({ world: realWorld }))
   const home = (kind: string) => {
@@ -48,9 +58,9 @@ export async function fakeCloud({ dir, store, engine = {} }: { dir: string; stor
       world: realWorld,
       effects: plainEffects(),
       log: silentLog,
-      engines: new Map([['fake', { engine: engineDriver, version: '1' }]]),
+      engines: new Map([['fake', { engine: around.engine?.(engineDriver) ?? engineDriver, version: '1' }]]),
       volume: { name: 'fake', driver: volume },
-      network: { name: 'fake', driver: network },
+      network: { name: 'fake', driver: around.network?.(network) ?? network },
       channels: {},
       unusable: [],
       total: { cpu: 20_000, memMb: 2_000_000, diskMb: 20_000_000, vms: 20_000 },

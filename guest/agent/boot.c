@@ -32,11 +32,15 @@ static void link_streams(void);
 static void start_rest(struct timer *timer);
 static void seed_entropy(void);
 
-void boot(void) {
-  static char cmdline[4096];
+void boot_console(void) {
   umask(022);
   mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=755");
   open_console();
+  die_on_faults();
+}
+
+void boot(void) {
+  static char cmdline[4096];
   mount_at("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
   mount_at("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
   if (!text_read("/proc/cmdline", cmdline, sizeof cmdline)) die("cannot read the kernel command line: %m");
@@ -57,10 +61,12 @@ static void mount_at(const char *type, const char *place, unsigned long flags, c
 
 /* The kernel gives us descriptors 0 to 2 only if the initrd has /dev/console. */
 static void open_console(void) {
-  console = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
-  if (console < 0) return;
+  int opened = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (opened < 0) return;
+  console = fcntl(opened, F_DUPFD_CLOEXEC, 3);
   say_to(console);
-  for (int fd = 0; fd <= 2; fd++) dup2(console, fd);
+  for (int fd = 0; fd <= 2; fd++) dup2(opened, fd);
+  if (opened > 2) close(opened);
 }
 
 /* A line is a path, or the name of a driver in /lib/modules, and parameters; in an order in which each finds what it needs. */

@@ -31,6 +31,7 @@ extern char **environ;
 static struct watch children_watch;
 static int children = -1;
 
+static void tidy_descriptors(void);
 static char **environment(void);
 static void hear_of_children(void);
 static void reap(struct watch *watch, uint32_t events);
@@ -38,15 +39,13 @@ static void open_door(int argc, char **argv);
 static int number(const char *text);
 
 int main(int argc, char **argv) {
-  for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= 2; fd = open("/dev/null", O_RDWR)) continue; /* So that no pipe ever is 0, 1 or 2. */
+  init_process = getpid() == 1;
+  if (init_process) boot_console();
+  tidy_descriptors();
   signal(SIGPIPE, SIG_IGN);
   loop_open();
   launch_open();
-  init_process = getpid() == 1;
-  if (init_process) {
-    die_on_faults();
-    boot();
-  }
+  if (init_process) boot();
   char **env = environment();
   request_environment(env);
   if (chdir(getenv("HOME")) != 0 && chdir("/") != 0) say("no directory to be in: %m");
@@ -64,6 +63,14 @@ int main(int argc, char **argv) {
     running_sweep();
     busy = wire_busy() || (outlets_busy() && wire_has_room());
   }
+}
+
+/* No pipe of ours may ever be 0, 1 or 2, and no command inherit what we were given. */
+static void tidy_descriptors(void) {
+  int fd = 0;
+  while (fd >= 0 && fd <= 2) fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (fd > 2) close(fd);
+  close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 /* As a login would give it. Process 1 is given words of the kernel command line by the kernel, which are nobody's business. */

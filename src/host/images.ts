@@ -106,7 +106,8 @@ async function scanned({ dirs, cacheDir, engines, world }: CatalogueOptions): Pr
   const names = new Set(engines.keys())
   for (const dir of [cacheDir, ...dirs]) {
     for await (const sighting of sightings(dir, names)) {
-      if (world.now() - sighting.settledMs < settleMs) pending++
+      // What a recipe builds comes into the cache whole, by a rename.
+      if (dir !== cacheDir && world.now() - sighting.settledMs < settleMs) pending++
       else note(sighting, found, broken)
     }
   }

@@ -211,6 +211,16 @@ if ('why' in image) {
     })
   })
 
+  it('a guest that is told so from inside switches itself off', { timeout: 240_000 }, async () => {
+    await using vm = boot()
+    await using channel = channelTo(vm).channel
+    await comeUp(vm, channel)
+    const lost = assert.rejects(runIn(channel, 'poweroff; sleep 60'), (error) => error instanceof TtError && error.code === 'unavailable')
+    assert.equal(await vm.ended, 0)
+    assert.match(vm.console(), /Power down/)
+    await lost
+  })
+
   it('a guest that cannot have its disk says why and switches itself off', { timeout: 60_000 }, async () => {
     await using vm = boot({ blankDisk: true })
     assert.equal(await vm.ended, 0)

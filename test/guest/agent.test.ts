@@ -160,6 +160,12 @@ describe('the agent, spoken to frame by frame', () => {
       talk.send({ type: ask.halt, id: 5, payload: Buffer.alloc(4) })
       assert.equal((await talk.next(answer.error, 5)).payload.toString(), 'EOPNOTSUPP halt')
     })
+    it('an EXEC by starting it in a clean state', async () => {
+      const { stdout } = await talk.run(3, 'grep -E "^Sig(Ign|Blk)" /proc/self/status; cut -d" " -f5,6,7 /proc/$$/stat; echo $$; ls -l /proc/self/fd | grep -c "pipe:\\|null"; ls /proc/self/fd | wc -w')
+      const pid = /^(\d+)$/m.exec(stdout)?.[1]
+      // Its own group and session, no terminal; 0, 1, 2 and what ls itself has opened.
+      assert.equal(stdout, `SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n${pid} ${pid} 0\n${pid}\n3\n4\n`)
+    })
     it('a number in use with a refusal', async () => {
       talk.exec(6, { shell: 'sleep 0.2' })
       talk.exec(6, { shell: 'true' })
@@ -205,10 +211,10 @@ describe('the agent, spoken to frame by frame', () => {
     })
     it('by KILL takes all with it, also who left its session', async () => {
       const mark = `3${Date.now() % 1_000_000}.5`
-      talk.exec(5, { shell: `setsid sleep ${mark} & sleep ${mark} & (sleep ${mark}; true) & echo up; sleep ${mark}` })
+      talk.exec(5, { shell: `setsid sleep ${mark} & sleep ${mark} & (sleep ${mark}; true) & (sleep ${mark} &); echo up; sleep ${mark}` })
       await talk.next(answer.stdout, 5)
-      for (let n = 0; n < 250 && processesWith(mark).length < 6; n++) await sleep(20)
-      assert.equal(processesWith(mark).length, 6)
+      for (let n = 0; n < 250 && processesWith(mark).length < 7; n++) await sleep(20)
+      assert.equal(processesWith(mark).length, 7)
       talk.send({ type: ask.kill, id: 5 })
       assert.deepEqual([...(await talk.next(answer.exit, 5)).payload], killed('SIGKILL'))
       for (let n = 0; n < 50 && processesWith(mark).length > 0; n++) await sleep(20)

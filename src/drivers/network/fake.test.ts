@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { macOf } from '../../model/names.ts'
 import { fake } from './fake.ts'
 import { ground, linkOn } from './ground.ts'
-import { networkContract } from './network.contract.ts'
+import { networkContract, refusesOptions } from './network.contract.ts'
 import type { Link } from './network.ts'
 
 await networkContract({ name: 'fake', factory: fake })
@@ -56,6 +56,6 @@ test('network fake: it fails and waits as it is told', async () => {
   } finally {
     await always.clear()
   }
-  await assert.rejects(ground(fake, { failRate: 2 } as object).driver(), /failRate/)
-  await assert.rejects(ground(fake, { failrate: 1 } as object).driver(), /failrate/)
+  await refusesOptions(fake, { failRate: 2 }, /failRate/)
+  await refusesOptions(fake, { failrate: 1 }, /failrate/)
 })

@@ -47,7 +47,7 @@ export async function networkContract(subject: NetworkSubject): Promise<boolean>
   })
   test(`network ${subject.name}: a subnet that is none is refused`, async () => {
     for (const wrong of ['', '10.77.0.0', '10.77.0.1/16', '10.77.0.0/33', '::/64'])
-      await assert.rejects(ground(subject.factory, { ...subject.options, subnet: wrong }).driver(), isRefusal('invalid'))
+      await refusesOptions(subject.factory, { ...subject.options, subnet: wrong }, isRefusal('invalid'))
   })
   puts(it, first)
   refusals(it)
@@ -59,6 +59,16 @@ export async function networkContract(subject: NetworkSubject): Promise<boolean>
   return true
 }
 
+/** Asserts that the factory makes no driver with these options. */
+export async function refusesOptions(factory: NetworkFactory, options: object, why: RegExp | ((fault: unknown) => boolean)): Promise<void> {
+  const on = ground(factory, options)
+  try {
+    await assert.rejects(on.driver(), why)
+  } finally {
+    await on.clear()
+  }
+}
+
 /** Runs the test file `url` again in a network namespace of its own, where `suite` then runs: nothing touches the network of the machine. */
 export async function inNamespace(url: string, suite: () => Promise<void>): Promise<void> {
   if (process.env.TT_TEST_NAMESPACE === url) return suite()
@@ -67,7 +77,8 @@ export async function inNamespace(url: string, suite: () => Promise<void>): Prom
     test(fileURLToPath(url), { skip: `no network namespace can be made here: ${error?.message ?? stderr.trim()}` }, () => undefined)
     return
   }
-  const argv = ['--net', process.execPath, fileURLToPath(url)]
+  const chosen = process.execArgv.filter((option) => option.startsWith('--test-name-pattern'))
+  const argv = ['--net', process.execPath, ...chosen, fileURLToPath(url)]
   const ran = spawnSync('unshare', argv, { stdio: 'inherit', env: { ...process.env, TT_TEST_NAMESPACE: url } })
   process.exitCode = ran.status ?? 1
 }

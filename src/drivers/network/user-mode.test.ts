@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { test } from 'node:test'
 import { TtError } from '../../model/errors.ts'
 import { ground, linkOn } from './ground.ts'
-import { networkContract } from './network.contract.ts'
+import { networkContract, refusesOptions } from './network.contract.ts'
 import { userMode } from './user-mode.ts'
 
 await networkContract({ name: 'user-mode', factory: userMode })
@@ -83,5 +83,5 @@ test('network user-mode: an address this machine has not makes it unusable, with
   } finally {
     await on.clear()
   }
-  await assert.rejects(ground(userMode, { bind: 'localhost' }).driver(), /IP address/)
+  await refusesOptions(userMode, { bind: 'localhost' }, /IP address/)
 })

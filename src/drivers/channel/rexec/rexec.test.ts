@@ -198,6 +198,18 @@ describe('rexec: reaching a guest', () => {
     await under.world.pass(100_000)
     assert.equal(under.guests.length, 5)
   })
+  it('dials anew when an agent begins anew, and then says nothing', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    await guest.greet()
+    await under.channel.ready()
+    guest.stream.write(awake)
+    await under.world.pass(30)
+    await guest.hello()
+    await under.world.pass(1100)
+    assert.equal(guest.isClosed(), true)
+    assert.equal(under.guests.length, 2)
+  })
   it('tells of an agent that speaks another protocol', async () => {
     await using under = await channelTo()
     const ready = assert.rejects(under.channel.ready(), isCode('unsupported', /version 2/))
@@ -226,7 +238,8 @@ describe('rexec: reaching a guest', () => {
 describe('rexec: what runs', () => {
   it('is lost when the stream breaks or the agent begins anew, and the next command goes through', async () => {
     await using under = await channelTo()
-    for (const lose of ['break', 'awake'] as const) {
+    const nonces = new Set<string>()
+    for (const lose of ['break', 'awake', 'awake'] as const) {
       const guest = await under.guest(under.guests.length - 1)
       if (lose === 'break') await guest.greet()
       const running = assert.rejects(runIn(under.channel, 'sleep 9'), isCode('unavailable', /not known/))
@@ -238,7 +251,10 @@ describe('rexec: what runs', () => {
       await under.world.pass(30)
       const next = await under.guest(under.guests.length - 1)
       assert.equal(next === guest, lose === 'awake')
-      await next.greet()
+      const nonce = await next.hello()
+      assert.equal(nonces.has(nonce.toString('hex')), false, 'a nonce is used once')
+      nonces.add(nonce.toString('hex'))
+      next.agree(nonce)
       const after = runIn(under.channel, 'true')
       next.say(exit((await next.next(ask.exec)).id))
       assert.deepEqual((await after).exit, { code: 0 })
@@ -330,7 +346,7 @@ describe('rexec: a guest that breaks the protocol is disconnected, and its comma
   const breaches: Record<string, (id: number) => Frame[]> = {
     'a type of ours': (id) => [{ type: ask.kill, id }],
     'more output than it had credit for': (id) => Array.from({ length: Math.ceil(windowBytes / 30_000) + 1 }, () => out(id, 30_000)),
-    'more input taken than given': (id) => [{ type: answer.taken, id, payload: Buffer.of(1, 0, 0, 0) }],
+    'input taken of a command without': (id) => [{ type: answer.taken, id, payload: Buffer.of(1, 0, 0, 0) }],
     'a second end': (id) => [out(id, 1), exit(id), exit(id)],
     'an end of no kind': (id) => [{ type: answer.exit, id, payload: Buffer.of(2, 0) }],
     'a signal of no name': (id) => [{ type: answer.exit, id, payload: Buffer.from('\x01<script>') }],
@@ -352,6 +368,20 @@ describe('rexec: a guest that breaks the protocol is disconnected, and its comma
       await guest.closed()
     })
   }
+  it('more input taken than given', async () => {
+    await using under = await channelTo()
+    const guest = await under.guest(0)
+    await guest.greet()
+    const stdin = (async function* () {
+      yield Buffer.alloc(100)
+      await new Promise(() => undefined)
+    })()
+    const run = assert.rejects(runIn(under.channel, 'cat', { stdin }), isCode('failed', /broke the protocol/))
+    const { id } = await guest.next(ask.exec)
+    await guest.next(ask.stdin)
+    guest.say({ type: answer.taken, id, payload: Buffer.of(101, 0, 0, 0) })
+    await run
+  })
   it('and is dialled ever more rarely if it goes on', async () => {
     await using under = await channelTo()
     for (let n = 0; n < 8; n++) {

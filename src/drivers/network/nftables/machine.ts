@@ -1,6 +1,6 @@
 import { readTextNow } from '../../../base/files.ts'
-import { type Interface, readInterfaces } from '../../../base/interfaces.ts'
 import { cidrOf, holds, ipv4Of } from '../../../base/ipv4.ts'
+import { type NetDevice, readNetDevices } from '../../../base/net-devices.ts'
 import { run, runOk } from '../../../base/run.ts'
 import type { Link } from '../network.ts'
 import { bridgePrefix, doomedGroup, interfacePrefix, ipOfTap, sliceOfGateway, tableOf, tapPrefix } from './names.ts'
@@ -20,7 +20,7 @@ export interface Machine extends Shape {
 
 /** Reads everything that carries the mark. */
 export async function readMachine(mark: string): Promise<Machine> {
-  const [interfaces, tables] = await Promise.all([readInterfaces(), readTables(mark)])
+  const [interfaces, tables] = await Promise.all([readNetDevices(), readTables(mark)])
   const ours = tables.filter((table) => isOurTable(mark, table))
   const listed = await Promise.all(ours.map(async (table) => parseTable(await listTable(table))))
   const elements: Elements = new Map(listed.flatMap(({ elements }) => [...elements]))
@@ -36,7 +36,7 @@ export async function readMachine(mark: string): Promise<Machine> {
 }
 
 /** Tables of all families whose name is of this mark: `ip tt_12345`. */
-export async function readTables(mark: string): Promise<string[]> {
+async function readTables(mark: string): Promise<string[]> {
   return parseTables(await runOk(['nft', '-j', 'list', 'tables'])).filter((table) => {
     const name = table.slice(table.indexOf(' ') + 1)
     return name === tableOf(mark) || name.startsWith(`${tableOf(mark)}_`)
@@ -47,7 +47,7 @@ export async function readTables(mark: string): Promise<string[]> {
 export const parseTables = (json: string): string[] =>
   entriesOf(json).flatMap(({ table }) => (table === undefined ? [] : [`${String(table.family)} ${String(table.name)}`]))
 
-export const isOurTable = (mark: string, table: string): boolean => table === `ip ${tableOf(mark)}` || table === `bridge ${tableOf(mark)}`
+const isOurTable = (mark: string, table: string): boolean => table === `ip ${tableOf(mark)}` || table === `bridge ${tableOf(mark)}`
 
 /** As JSON; empty if it went meanwhile. */
 async function listTable(table: string): Promise<string> {
@@ -108,7 +108,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> => typeof va
 const partsOf = (value: unknown): string[] => (isRecord(value) && Array.isArray(value.concat) ? value.concat.map(String) : [String(value)])
 
 /** Interfaces of the mark as bridges, taps and strangers. Whom a tap belongs to is told by its card among the elements. */
-export function parseShape(mark: string, interfaces: readonly Interface[], elements: Elements): Pick<Machine, 'bridges' | 'taps' | 'strangers'> {
+export function parseShape(mark: string, interfaces: readonly NetDevice[], elements: Elements): Pick<Machine, 'bridges' | 'taps' | 'strangers'> {
   const owners = new Map(cardsIn(elements).map(({ tap, owner }) => [tap, owner]))
   const found: Pick<Machine, 'bridges' | 'taps' | 'strangers'> = { bridges: new Map(), taps: new Map(), strangers: [] }
   for (const { name, up, master = '', group, mac = '', addresses } of interfaces) {
@@ -157,7 +157,7 @@ interface Card {
 }
 
 /** Who is who, from the set `cards`. */
-export function cardsIn(elements: Elements): Card[] {
+function cardsIn(elements: Elements): Card[] {
   return [...elements].flatMap(([key, text]) => {
     if (!key.startsWith('cards ')) return []
     const [, tap = '', mac = '', ip = '', id = '', owner] = /^"(\S+)" \. (\S+) \. (\S+)(?: comment "([^"/]*)(?:\/(\d+))?")?$/.exec(text) ?? []

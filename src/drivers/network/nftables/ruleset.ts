@@ -50,12 +50,7 @@ const rules = ({ mark, subnet }: { mark: string; subnet: string }): Record<keyof
       `ip daddr ${subnet} ct status ! dnat drop`,
     ],
     here: ['ct state established,related accept', 'ip saddr @deny_out drop'],
-    sending: [
-      stale('tcp'),
-      stale('udp'),
-      // The shorter way it tells of is none: the neighbour does not know that it has a public port.
-      `oifname ${bridges} icmp type redirect drop`,
-    ],
+    sending: [stale('tcp'), stale('udp')],
     leaving: [
       `ip saddr 127.0.0.0/8 oifname ${bridges} masquerade`,
       `ip saddr ${subnet} ip daddr != ${subnet} masquerade`,

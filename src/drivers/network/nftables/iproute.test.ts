@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bridgeCommands, explainIp, raiseCommand, removeCommands, tapCommands } from './iproute.ts'
-import { explainNft } from './nft.ts'
 
 const bridge = { address: '10.77.0.1/22', mac: '52:54:00:4d:00:01', up: true }
 const tap = { bridge: 'ttabcdeb1', up: true, owner: 4242 }
@@ -40,15 +39,7 @@ test('one interface is removed by itself, several as a group whose number is nev
   assert.equal(new Set(many.flat().filter((line) => line.startsWith('link set'))).size, 1201)
 })
 
-test('what nft and ip complain about, in one line', () => {
-  const joined = 'add element ip t s { 1.2.3.4 } ; add element ip t nosuch { 1.2.3.5 } ; add element ip t s { 1.2.3.6 }'
-  const at = joined.indexOf('nosuch')
-  assert.equal(
-    explainNft(`Error: No such file or directory; did you mean set 's' in table ip 't'?\n${joined}\n${' '.repeat(at)}^^^^^^\n`),
-    `nft: No such file or directory; did you mean set 's' in table ip 't'? at "nosuch" in "add element ip t …"`,
-  )
-  assert.equal(explainNft('/dev/stdin:3:1-3: Error: syntax error, unexpected newline\nfoo\n^^^\nmore'), 'nft: syntax error, unexpected newline at "foo"')
-  assert.equal(explainNft('netlink: Error: something else\n'), 'nft: netlink: Error: something else')
+test('what ip complains about, in one line', () => {
   const line = (number: number) => (number === 7 ? 'link set dev x up' : undefined)
   assert.equal(explainIp('Cannot find device "x"\nCommand failed -:7\nCannot find device "y"\nCommand failed -:8\n', line), 'ip: Cannot find device "x" at "link set dev x up"')
   assert.equal(explainIp('RTNETLINK answers: File exists\nCommand failed -:3\n', line), 'ip: RTNETLINK answers: File exists')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseInterfaces, readInterfaces } from './interfaces.ts'
+import { parseNetDevices, readNetDevices } from './net-devices.ts'
 
 /** As iproute2 6.1 answers. */
 const json = JSON.stringify([
@@ -10,12 +10,12 @@ const json = JSON.stringify([
 ])
 
 test('interfaces are read', () => {
-  assert.deepEqual(parseInterfaces(json), [
+  assert.deepEqual(parseNetDevices(json), [
     { name: 'lo', up: true, group: 0, mac: '00:00:00:00:00:00', addresses: ['127.0.0.1/8'] },
     { name: 'tap7', up: false, master: 'br7', group: 1_895_825_408, mac: '6e:64:fe:93:19:bf', addresses: [] },
   ])
 })
 
 test('this machine has its loopback', async () => {
-  assert.ok((await readInterfaces()).some(({ name }) => name === 'lo'))
+  assert.ok((await readNetDevices()).some(({ name }) => name === 'lo'))
 })

@@ -1,7 +1,7 @@
 import { runOk } from './run.ts'
 
 /** A network interface of this machine, or of the network namespace this process is in. */
-export interface Interface {
+export interface NetDevice {
   name: string
   up: boolean
   /** The bridge it is a port of. */
@@ -13,9 +13,9 @@ export interface Interface {
   addresses: string[]
 }
 
-/** All interfaces there are now. */
-export async function readInterfaces(): Promise<Interface[]> {
-  return parseInterfaces(await runOk(['ip', '-N', '-j', 'address', 'show']))
+/** All that there are now. */
+export async function readNetDevices(): Promise<NetDevice[]> {
+  return parseNetDevices(await runOk(['ip', '-N', '-j', 'address', 'show']))
 }
 
 interface IpAddress {
@@ -28,11 +28,11 @@ interface IpAddress {
 }
 
 /** The answer of `ip -N -j address`: with `-N`, groups are numbers whatever /etc/iproute2/group calls them. */
-export function parseInterfaces(json: string): Interface[] {
+export function parseNetDevices(json: string): NetDevice[] {
   const entries = JSON.parse(json) as IpAddress[]
   return entries.flatMap((entry) => {
     if (entry.ifname === undefined) return []
-    const found: Interface = {
+    const found: NetDevice = {
       name: entry.ifname,
       up: entry.flags?.includes('UP') ?? false,
       group: Number(entry.group ?? 0),

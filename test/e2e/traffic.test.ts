@@ -5,12 +5,12 @@ import { createConnection, createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Effect, type Effects, plainEffects } from '../../../base/effects.ts'
-import { ground, linkOn } from '../ground.ts'
-import { inNamespace } from '../network.contract.ts'
-import type { Link } from '../network.ts'
-import { bridgeOf, gatewayOf, tapOf } from './names.ts'
-import { nftables } from './nftables.ts'
+import { type Effect, type Effects, plainEffects } from '../../src/base/effects.ts'
+import { ground, linkOn } from '../../src/drivers/network/ground.ts'
+import { inNamespace } from '../../src/drivers/network/network.contract.ts'
+import type { Link } from '../../src/drivers/network/network.ts'
+import { bridgeOf, gatewayOf, tapOf } from '../../src/drivers/network/nftables/names.ts'
+import { nftables } from '../../src/drivers/network/nftables/nftables.ts'
 
 /**
  * Real packets. Guests and the outside world are processes in network namespaces of their own; a guest hangs on one end of a pair of virtual
@@ -244,7 +244,8 @@ async function suite(): Promise<void> {
         await answers(g1, at, p2, 'g2 saw 10.77.0.1')
         await answers(g1, at, p3, 'g3 saw 10.77.4.1')
       }
-      assert.match(g1.sh('nstat', '-asz', 'IcmpInRedirects'), /IcmpInRedirects +0 /, 'the machine told the guest of a shorter way')
+      // The kernel knows better than to tell of the shorter way: it drops redirects about connections it translates.
+      assert.match(g1.sh('nstat', '-asz', 'IcmpInRedirects'), /IcmpInRedirects +0 /)
     })
 
     test(`traffic: guests reach the outside, by the machine's address, and the machine itself (${bridged})`, async () => {
