@@ -1,18 +1,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** The file's text, or undefined if there is none. */
-export async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (fault) {
-    if (isMissing(fault)) return undefined
-    throw fault
-  }
-}
-
-/** As `readText`, at once: for `/proc` and `/sys`, whose files are in memory. */
+/** The file's text, or undefined if there is none; at once, for small files and for `/proc` and `/sys`, which are in memory. */
 export function readTextNow(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')

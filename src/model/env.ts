@@ -10,7 +10,7 @@ const whole = (from: number, to: number, unit: string) =>
   )
 
 /** Inner ports of a VM; the same number is offered for TCP and UDP. */
-export const Ports = v.pipe(v.array(whole(1, 65_535, '(a port)')), v.maxLength(256, 'at most 256 ports'))
+const Ports = v.pipe(v.array(whole(1, 65_535, '(a port)')), v.maxLength(256, 'at most 256 ports'))
 
 /**
  * VMs of one image and size. As asked: `prefix` picks any number of images, and what is missing is filled in.

@@ -52,7 +52,7 @@ export function macOf(ip: string): string {
 }
 
 /** The image name without its engine part: `qemu:centos-7` as `centos-7`; a name without one as it is. */
-export const withoutEngine = (image: string): string => image.slice(image.indexOf(':') + 1)
+const withoutEngine = (image: string): string => image.slice(image.indexOf(':') + 1)
 
 /** Whether `prefix` picks `image`: no case, with or without the engine part. */
 export function matchesPrefix(image: string, prefix: string): boolean {

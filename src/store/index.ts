@@ -14,5 +14,3 @@ export const stores = {
   memory: async ({ world }: StoreOptions): Promise<Store> => (await import('./memory.ts')).memoryStore({ world }),
   sqlite: async ({ dir, world, log }: StoreOptions): Promise<Store> => (await import('./sqlite.ts')).sqliteStore({ dir, world, log }),
 } as const
-
-export type StoreName = keyof typeof stores

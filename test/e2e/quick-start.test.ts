@@ -30,7 +30,8 @@ await inNamespace(import.meta.url, () => {
     const one = await tt('env', 'run', 'demo', '-m', '1', '--cmd', 'echo "a  b"; echo err >&2; exit 3')
     assert.deepEqual(one, { code: 3, stdout: 'a  b\n', stderr: 'err\n' })
 
-    const [{ ip = '', ports = {} } = {}] = envs[0]?.vms ?? []
+    const first = envs[0]?.vms[0]
+    const [ip, ports] = [first?.ip ?? '', first?.ports ?? {}]
     const web = await tt('env', 'run', 'demo', '-m', '0', '--cmd', 'mkdir -p /www && echo from-the-guest > /www/index.html && httpd -p 8080 -h /www')
     assert.equal(web.code, 0, web.stderr)
     for (const place of [`${ip}:8080`, `127.0.0.1:${ports['8080']}`]) assert.equal(await (await fetch(`http://${place}/index.html`)).text(), 'from-the-guest\n', place)

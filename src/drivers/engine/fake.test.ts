@@ -332,7 +332,7 @@ test('endless output leaves others their turn, and commands leave nothing behind
     await run()
     left.push(usedBytes() - before)
   }
-  assert(Math.min(...left) < 300_000, `3,000 commands left ${left} bytes`)
+  assert(Math.min(...left) < 300_000, `3,000 commands left ${left.join(', ')} bytes`)
   await on.clear()
 })
 
