@@ -9,11 +9,7 @@
 #include "running.h"
 #include "wire.h"
 
-enum {
-  PIECES_AT_ONCE = 16, /* then the host is heard again */
-  BULK = 64 << 10,     /* whoever wrote so much is likely to write more */
-  BULK_WAIT_US = 200,
-};
+enum { PIECES_AT_ONCE = 16 }; /* then the host is heard again */
 
 static const uint64_t most_credit = (uint64_t)1 << 32;
 
@@ -21,7 +17,6 @@ static struct outlet *first, *last; /* that have something, and credit for it */
 
 static void ready(struct watch *watch, uint32_t events);
 static void queue(struct outlet *outlet);
-static void let_fill(const struct outlet *outlet);
 static void move(struct outlet *outlet, uint8_t *room, size_t size);
 static void end(struct outlet *outlet);
 
@@ -80,18 +75,11 @@ void outlets_turn(void) {
   }
 }
 
-/* Many small writes cost less together: each frame on its own is an interrupt for the guest and a wake-up for the host. */
-static void let_fill(const struct outlet *outlet) {
-  if (outlet->moved > BULK && !outlet->hung_up && outlet_waiting(outlet) < SPOKEN_MAX / 2) usleep(BULK_WAIT_US);
-}
-
 static void move(struct outlet *outlet, uint8_t *room, size_t size) {
-  let_fill(outlet);
   ssize_t count = read(outlet->fd, room, size);
   if (count > 0) {
     wire_data_end(outlet->type, outlet->of->id, (size_t)count);
     outlet->credit -= (size_t)count;
-    outlet->moved += (size_t)count;
     running_spoke(outlet->of);
     if ((size_t)count == size) return;
     outlet->readable = false; /* Less than asked for: the pipe is empty, and an event tells when it is not. */

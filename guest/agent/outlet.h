@@ -18,7 +18,6 @@ struct outlet {
   bool hung_up;  /* nobody can write to it any more */
   bool queued;
   uint64_t credit; /* bytes the host still takes */
-  uint64_t moved;
   struct outlet *next;
 };
 

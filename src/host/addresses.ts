@@ -60,6 +60,7 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
     fail('exhausted', `the subnet ${options.subnet} has no room for another segment`, { subject: 'host', remedy: 'start the server with a larger --subnet' })
   }
   const freeIp = (slice: Slice): number | undefined => {
+    if (slice.used.size >= roomIn(slice.length)) return undefined // Known without a look: an ENV of thousands has many full ones.
     const end = slice.base + 2 ** (32 - slice.length) - 1
     const usable = (ip: number) => !slice.used.has(ip) && (ip & 255) !== 0 && (ip & 255) !== 255
     for (const [from, to] of [
@@ -117,6 +118,9 @@ export function sliceLength(vms: number): number {
   }
   return largestSlice
 }
+
+/** The most VMs a slice can hold; its network, gateway, broadcast and the addresses that end in 0 or 255 may be fewer than are taken off here. */
+const roomIn = (length: number): number => 2 ** (32 - length) - 2
 
 function portPool(from: number, to: number) {
   const used = new Set<number>()

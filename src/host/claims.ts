@@ -23,35 +23,42 @@ export interface ClaimOptions {
 const perCommit = 400
 
 /**
- * Takes VMs nobody runs, by compare-and-set: of all hosts that want one exactly one gets it. The ENV's revision is checked in the same commit, so
- * nothing is claimed for an ENV that is being removed. This host's own ledger, the sum of its claims, has the last word on room.
+ * Takes VMs nobody runs, by compare-and-set: of all hosts that want one exactly one gets it. The revisions of the ENV and its phase are checked in the
+ * same commit, so nothing is claimed for an ENV that is being removed or has failed. This host's own ledger, the sum of its claims, has the last word on room.
  */
 export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): Demand } {
   const { name, views, world, log } = options
   const held = new Map<string, Demand>()
   let used = nothing
   const waiting = new Set<string>()
+  const hold = (id: string, demand: Demand | undefined) => {
+    used = plus(minus(used, held.get(id) ?? nothing), demand ?? nothing)
+    if (demand) held.set(id, demand)
+    else held.delete(id)
+  }
   const loop = new Loop((env) => turn(options, env, { used: () => used, waiting }), {
     world,
-    width: 2,
+    width: 1, // Two at once would each count on the room the other takes.
     backoffMs: { first: 2, last: 1000 },
     onFault: (env, fault, tries) => (tries > 5 ? log.warn('VMs could not be claimed', { env, fault: String(fault), tries }) : undefined),
   })
   const stops = [
     follow(views.claims, (key, now, before) => {
       const id = lastPart(key)
-      if (now?.host === name && !held.has(id)) {
-        const demand = demandOfVm(views.wish(id))
-        held.set(id, demand)
-        used = plus(used, demand)
-      } else if (!now && before) {
-        const demand = held.get(id)
-        if (demand) used = minus(used, demand)
-        held.delete(id)
+      if (now?.host === name && !held.has(id)) hold(id, demandOfVm(views.wish(id)))
+      else if (!now && before) {
+        hold(id, undefined)
         for (const env of waiting) loop.touch(env)
       }
     }),
-    follow(views.envs, (key) => loop.touch(lastPart(key))),
+    follow(views.envs, (key, now, before) => {
+      // What is stopped gives its cpus and memory back, what is started takes them again.
+      if (now && before && now.uid === before.uid && now.spec.stopped !== before.spec.stopped) {
+        for (const { key: claim } of views.claims.entries(`${keys.claims}${now.uid}.`)) if (held.has(lastPart(claim))) hold(lastPart(claim), demandOfVm(views.wish(lastPart(claim))))
+        for (const env of waiting) loop.touch(env)
+      }
+      loop.touch(lastPart(key))
+    }),
     views.phases.onChange(({ key }) => loop.touch(lastPart(key))),
   ]
   return {
@@ -68,6 +75,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
   state.waiting.delete(envName)
   const seen = views.envs.entry(keys.env(envName))
   if (!seen || !isWanted(views.phases, seen.value)) return
+  const phase = views.phases.entry(keys.phase(envName))
   let room = minus(total, state.used())
   let skipped = false
   let batch: VmSpec[] = []
@@ -75,7 +83,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
     if (batch.length === 0) return
     const writes = batch.map((vm) => ({ key: keys.claim(vm.id), value: { host: name, env: envName }, expect: 'absent' as const }))
     batch = []
-    await views.reached(await store.commit([{ key: keys.env(envName), expect: seen.revision }, ...writes]))
+    await views.reached(await store.commit([{ key: keys.env(envName), expect: seen.revision }, { key: keys.phase(envName), expect: phase?.revision ?? 'absent' }, ...writes]))
   }
   for (const vm of expand(seen.value)) {
     if (views.claims.get(keys.claim(vm.id))) continue

@@ -6,6 +6,7 @@ import type { ChannelFactory } from '../drivers/channel/channel.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import type { NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
+import { reasonOf } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
 import type { EngineFact, UnusableFact } from '../model/host.ts'
 import { lastPart } from '../model/records.ts'
@@ -78,7 +79,14 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const vms = building.use(runVms({ name, views, report, world, log, engines, volume, network, addresses, images, guests: met, boot: options.boot, uidOf }))
   for (const engine of engines.values()) {
     background.run('engine watch', async (signal) => {
-      for await (const id of engine.watch({ signal })) vms.touch(id)
+      while (!signal.aborted) {
+        try {
+          for await (const id of engine.watch({ signal })) vms.touch(id)
+        } catch (fault) {
+          log.error('an engine could not be watched', { fault: reasonOf(fault) })
+        }
+        await world.sleep(1000, signal)
+      }
     })
   }
   const facts = () => ({
@@ -97,6 +105,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const started = new Date(world.now()).toISOString()
   const presence = await runPresence({ name, store, report, world, facts, background })
   refresh = presence.refresh
+  refresh() // What changed while the first facts were told.
   const able = ({ engine, image }: { engine: string; image: string }) => engines.has(engine) && images.specs()[image] !== undefined
   building.use(runClaims({ name, store, views, world, log, total: options.total, able }))
   for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))

@@ -7,6 +7,7 @@ import { Loop } from '../base/loop.ts'
 import { run } from '../base/run.ts'
 import type { World } from '../base/world.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
+import type { Call } from '../model/call.ts'
 import { fail } from '../model/errors.ts'
 import type { ImageSpec } from '../model/image.ts'
 import { type FoundImage, manifestIn, type Sighting, sightings, specOf } from './image-files.ts'
@@ -35,8 +36,8 @@ export interface Catalogue extends AsyncDisposable {
   specs(): Record<string, ImageSpec>
   broken(): Record<string, string>
   get(name: string): FoundImage | undefined
-  /** The image, built first if it is a recipe nobody has built. */
-  resolve(name: string): Promise<FoundImage>
+  /** The image, built first if it is a recipe nobody has built. Aborting ends the waiting, not the build. */
+  resolve(name: string, call?: Call): Promise<FoundImage>
   /** Builds a recipe, telling its steps; a running build of the same is joined. */
   build(name: string, onStep?: (text: string) => void): Promise<void>
 }
@@ -61,6 +62,7 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
     if (changed) onChange()
     return next.pending
   }
+  const ending = new AbortController()
   const loop = new Loop(async () => ((await scan()) > 0 ? settleMs : rescanMs), { world, onFault: (_key, fault) => log.warn('images could not be looked through', { fault: String(fault) }) })
   await scan()
   loop.touch('images')
@@ -78,7 +80,7 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
     if (onStep) running.listeners.add(onStep)
     if (!builds.has(name)) {
       builds.set(name, running)
-      running.promise = runRecipe(options, name, (text) => running.listeners.forEach((tell) => tell(text)))
+      running.promise = runRecipe({ ...options, signal: AbortSignal.any([signal, ending.signal]) }, name, (text) => running.listeners.forEach((tell) => tell(text)))
         .then(async () => void (await scan()))
         .finally(() => builds.delete(name))
     }
@@ -88,12 +90,16 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
     specs,
     broken: () => Object.fromEntries(broken),
     get: (name) => found.get(name),
-    async resolve(name) {
-      if (!found.has(name) && recipes.has(name)) await build(name, (text) => log.info('building an image', { image: name, step: text }))
+    async resolve(name, call) {
+      if (!found.has(name) && recipes.has(name)) await unless(build(name, (text) => log.info('building an image', { image: name, step: text })), call?.signal)
       return found.get(name) ?? fail('not_found', `this host has no image ${name}`, { subject: `image/${name}`, remedy: 'see `tt image list`' })
     },
     build,
-    [Symbol.asyncDispose]: () => loop[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      ending.abort()
+      await loop[Symbol.asyncDispose]()
+      await Promise.allSettled([...builds.values()].map(({ promise }) => promise))
+    },
   }
 }
 
@@ -140,15 +146,27 @@ async function readRecipes({ recipesDir }: CatalogueOptions): Promise<Map<string
 }
 
 /** Runs a recipe as a program of its own; it locks, so servers that want the same image make it once. */
-async function runRecipe({ recipesDir, cacheDir, effects, log }: CatalogueOptions, name: string, onStep: (text: string) => void): Promise<void> {
+async function runRecipe({ recipesDir, cacheDir, effects, log, signal }: CatalogueOptions, name: string, onStep: (text: string) => void): Promise<void> {
   const program = join(recipesDir ?? '', 'build')
   const { code, stderr } = await effects.act({ kind: 'file', verb: 'make', subject: join(cacheDir, name) }, () =>
-    run(['sh', program, name, cacheDir], { timeoutMs: buildLimitMs, onErrorLine: onStep }),
+    run(['sh', program, name, cacheDir], { timeoutMs: buildLimitMs, onErrorLine: onStep, signal }),
   )
   if (code === 0) return
   const why = stderr.trim().split('\n').slice(-2).join('; ')
   log.warn('an image could not be built', { image: name, why })
   fail('failed', `the image ${name} could not be built: ${why}`, { subject: `image/${name}`, remedy: `run images/build ${name} on the host to see it all` })
+}
+
+/** As the work, unless the signal aborts first. */
+async function unless(work: Promise<void>, signal?: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const stop = () => reject(signal?.reason)
+  signal?.addEventListener('abort', stop, { once: true })
+  try {
+    await Promise.race([work, promise])
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
 }
 
 const usable = (spec: ImageSpec, engines: ReadonlyMap<string, Engine>) => spec.engines.some((engine) => engines.has(engine))

@@ -1,9 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readTextNow } from '../base/files.ts'
+import type { Log } from '../base/log.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import type { Link, NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
+import { reasonOf } from '../model/errors.ts'
 import { lastPart, type VmRecord } from '../model/records.ts'
 import type { Leak } from '../model/session.ts'
 import type { HostViews } from './views.ts'
@@ -60,16 +62,18 @@ export function ownedLinks({ views, name, uidOf }: { views: HostViews; name: str
 }
 
 /** Takes away what an earlier life of the server left on the machine and no claim explains; the network is made to hold exactly what is claimed. */
-export async function sweep(options: LeakOptions & { log: { info(message: string, fields?: object): void } }): Promise<void> {
+export async function sweep(options: LeakOptions & { log: Pick<Log, 'info' | 'warn'> }): Promise<void> {
   const { engines, volume, network, log } = options
   const owned = ownedIds(options)
+  // One thing that cannot be removed must not keep the server from its other VMs; `tt doctor` goes on to name it.
+  const tried = (work: () => Promise<void>, what: string) => work().catch((fault: unknown) => log.warn('what no claim explains could not be removed', { what, fault: reasonOf(fault) }))
   for (const engine of engines.values()) {
     for (const id of await engine.list()) {
       if (owned.has(id)) continue
       log.info('removing a guest that no claim explains', { vm: id })
-      await engine.destroy(id)
+      await tried(() => engine.destroy(id), `guest ${id}`)
     }
   }
   await network.reconcile(ownedLinks(options))
-  for (const id of await volume.list()) if (!owned.has(id)) await volume.destroy(id)
+  for (const id of await volume.list()) if (!owned.has(id)) await tried(() => volume.destroy(id), `volume ${id}`)
 }

@@ -6,6 +6,7 @@ import type { Report } from './report.ts'
 
 /** Seconds a host's presence outlives its last sign of life. */
 const leaseSeconds = 10
+const retryMs = 1000
 
 /**
  * Says that this host lives and what it is: its presence under a lease that renews itself, its facts whenever they change. A lost
@@ -18,8 +19,8 @@ export async function runPresence(options: { name: string; store: Store; report:
     const record = facts()
     const text = JSON.stringify(record)
     if (text === told) return
-    told = text
     await report.write({ key: keys.host(name), value: record })
+    told = text
   }
   const appear = async () => {
     const lease = await store.lease(leaseSeconds)
@@ -33,7 +34,13 @@ export async function runPresence(options: { name: string; store: Store; report:
       await new Promise<void>((resolve) => {
         AbortSignal.any([signal, lease.lost]).addEventListener('abort', () => resolve(), { once: true })
       })
-      if (!signal.aborted) lease = await appear()
+      while (!signal.aborted && lease.lost.aborted) {
+        try {
+          lease = await appear()
+        } catch {
+          await world.sleep(retryMs, signal) // As when the disk is full: a host that lives must not stay unseen for it.
+        }
+      }
     }
     await lease[Symbol.asyncDispose]()
   })

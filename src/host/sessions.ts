@@ -71,6 +71,8 @@ async function serve(options: SessionOptions, request: SessionRequest, scene: Sc
           await work(target, inputs[at] as Input)
         } catch (thrown) {
           out.tell({ type: 'problem', vm, problem: aboutVm(thrown, vm) })
+        } finally {
+          await unheard(inputs[at] as Input)
         }
       }),
     )
@@ -78,6 +80,13 @@ async function serve(options: SessionOptions, request: SessionRequest, scene: Sc
   else if (request.type === 'logs') await each((target) => logs(options, request, { target, out, signal }))
   else if (request.type === 'console') await each((target, input) => serial(options, { target, input, out, signal }))
   else await ofHost(options, request, scene)
+}
+
+/** Nobody listens any more: whoever speaks to all VMs is not to wait for this one. */
+async function unheard({ stdin, signals }: Input): Promise<void> {
+  stdin.end()
+  signals.end()
+  for await (const _ of stdin);
 }
 
 async function exec(options: SessionOptions, request: Extract<SessionRequest, { type: 'exec' }>, { target, input, out, signal }: { target: Target; input: Input; out: Paced<SessionFrame>; signal: AbortSignal }) {

@@ -1,7 +1,7 @@
 import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
 import { batcher, type Gate, gate } from '../base/queue.ts'
-import type { World } from '../base/world.ts'
+import { deadline, type World } from '../base/world.ts'
 import type { Engine, Inspection } from '../drivers/engine/engine.ts'
 import type { Link, NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
@@ -39,11 +39,18 @@ export interface VmOptions {
 /** How long a guest may take to halt when its ENV is stopped. */
 const stopGraceMs = 10_000
 const triesBeforeFailure = 3
+/** VMs of one engine that are being made at the same time; and VMs being taken away. */
+const madeAtOnce = 256
 
 interface Parts extends VmOptions {
   change: (change: { put?: Link; remove?: string }) => Promise<Nic | undefined>
+  /** By engine: what is slow there holds up no other, and never a removal. */
+  makes: ReadonlyMap<string, Gate>
   starts: ReadonlyMap<string, Gate>
+  removals: Gate
   tries: Map<string, number>
+  /** What the network driver was last told of each VM's `denyOutgoing`. */
+  denied: Map<string, boolean>
 }
 
 /** Makes every VM this host has claimed be as wanted: made, started, met, stopped, destroyed. Level-triggered, one VM at a time each. */
@@ -52,12 +59,15 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
   const parts: Parts = {
     ...options,
     change: coalesced(network),
-    starts: new Map([...engines].map(([name, engine]) => [name, gate(engine.features.startsAtOnce ?? 256)])),
+    makes: new Map([...engines.keys()].map((name) => [name, gate(madeAtOnce)])),
+    starts: new Map([...engines].map(([name, engine]) => [name, gate(engine.features.startsAtOnce ?? madeAtOnce)])),
+    removals: gate(madeAtOnce),
     tries: new Map(),
+    denied: new Map(),
   }
-  const loop = new Loop((id) => turn(parts, id), {
+  const loop = new Loop((id, signal) => turn(parts, id, signal), {
     world,
-    width: 256,
+    width: Infinity, // The gates of what is done hold back; a place kept while waiting would hold back what is not slow.
     backoffMs: { first: 200, last: 10_000 },
     onFault: (vm, fault, tries) => log.warn('a VM is not as wanted yet', { vm, fault: String(fault), tries }),
   })
@@ -79,40 +89,57 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
   }
 }
 
-async function turn(parts: Parts, id: string): Promise<void> {
+async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
   const { views, name } = parts
   if (views.claims.get(keys.claim(id))?.host !== name) return
   const vm = views.wish(id)
-  if (!vm) return destroy(parts, id)
+  if (!vm) return parts.removals.pass(() => destroy(parts, id), signal)
   const record = views.vms.get(keys.vm(id))
   if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
   const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
   const found = await engine.inspect(id)
   if (vm.stopped) return halt(parts, { vm, engine, record, found })
-  if (found.state === 'running') return record ? greet(parts, { vm, engine, record, pid: found.pid }) : destroyLocal(parts, id).then(() => start(parts, { vm, engine }))
-  if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return start(parts, { vm, engine })
+  const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }), signal)
+  if (found.state === 'running' && record) {
+    if (parts.denied.get(id) !== vm.denyOutgoing) await connect(parts, vm, record)
+    return greet(parts, { vm, engine, record, pid: found.pid })
+  }
+  if (found.state === 'running') return destroyLocal(parts, id).then(make)
+  if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return make()
   if (record.state === 'booting' || record.state === 'ready') return mourn(parts, { vm, record, found })
 }
 
 /** Makes the VM, from its address to its process. Its place is on record before anything is made for it. */
-async function start(parts: Parts, { vm, engine }: { vm: VmSpec; engine: Engine }): Promise<void> {
+async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine: Engine; signal: AbortSignal }): Promise<void> {
   const { views, addresses, world, name, boot } = parts
+  const unwanted = () => (views.wish(vm.id)?.stopped ?? true) // What changed has touched it: it is looked at again.
+  if (unwanted()) return
   const env = views.envOf(parseVmId(vm.id)?.envUid ?? '') ?? fail('internal', 'a VM without an ENV')
   try {
-    const image = await parts.images.resolve(vm.image)
+    const image = await parts.images.resolve(vm.image, { signal })
+    if (unwanted()) return
     const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
     const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, ...place }
     await write(parts, vm.id, record)
     const uid = parts.uidOf(place.ip)
-    const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), parts.change({ put: linkOf(vm, record, uid) })])
+    const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), connect(parts, vm, record)])
     const plan = planOf(vm, { image, disk, nic: nic ?? fail('internal', 'the network driver gave no card'), uid })
-    await (parts.starts.get(vm.engine) as Gate).pass(() => engine.start(plan))
+    const started = await (parts.starts.get(vm.engine) as Gate).pass(async () => !unwanted() && (await engine.start(plan), true), signal)
+    if (!started) return
     parts.tries.delete(vm.id)
     const found = await engine.inspect(vm.id)
     await greet(parts, { vm, engine, record, pid: found.state === 'running' ? found.pid : undefined })
   } catch (thrown) {
+    if (signal.aborted) throw thrown // The server stops: nothing is wrong with the VM.
     await giveUpOrRetry(parts, vm, thrown)
   }
+}
+
+/** Makes the VM's place on the network be as wanted. */
+async function connect(parts: Parts, vm: VmSpec, record: VmRecord): Promise<Nic | undefined> {
+  const nic = await parts.change({ put: linkOf(vm, record, parts.uidOf(record.ip)) })
+  parts.denied.set(vm.id, vm.denyOutgoing)
+  return nic
 }
 
 async function makeDisk({ volume }: Parts, { vm, image, uid }: { vm: VmSpec; image: FoundImage; uid?: number }) {
@@ -162,20 +189,24 @@ async function mourn(parts: Parts, { vm, record, found }: { vm: VmSpec; record: 
 
 async function halt(parts: Parts, { vm, engine, record, found }: { vm: VmSpec; engine: Engine; record?: VmRecord; found: Inspection }): Promise<void> {
   if (found.state === 'running' || found.state === 'paused') {
-    await parts.guests.get(vm.id)?.halt?.().catch(() => undefined)
+    // Said before it is done: if this is cut short and the stop is taken back, the VM has not ended by itself.
+    if (record && !record.halted) await write(parts, vm.id, { ...record, halted: true })
+    using limit = deadline(parts.world, stopGraceMs)
+    await parts.guests.get(vm.id)?.halt?.({ signal: limit.signal }).catch(() => undefined)
     await parts.guests.leave(vm.id)
     await engine.stop(vm.id, stopGraceMs)
   }
-  if (!record || record.halted) return
+  if (!record || (record.halted && record.state === 'stopped')) return
   const { pid: _pid, problem: _problem, ...rest } = record
   await write(parts, vm.id, { ...rest, state: 'stopped', halted: true, since: iso(parts.world) })
 }
 
 async function destroy(parts: Parts, id: string): Promise<void> {
   await destroyLocal(parts, id)
-  parts.addresses.release(id)
-  parts.tries.delete(id)
   await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: null }, { key: keys.claim(id), value: null }))
+  parts.addresses.release(id) // Not before its record is gone, or two records could speak of one address after a crash.
+  parts.tries.delete(id)
+  parts.denied.delete(id)
 }
 
 /** Takes away all there is of the VM on this machine: its process first, so that nothing uses the rest. */

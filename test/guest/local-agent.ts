@@ -19,7 +19,7 @@ const flags = {
 }
 
 /** The agent of this checkout, built if its source has changed; sanitized, any fault of memory ends it with a report. */
-export function agentBinary(kind: keyof typeof flags): string {
+function agentBinary(kind: keyof typeof flags): string {
   const files = readdirSync(sources).filter((name) => /\.[ch]$/.test(name)).sort()
   const hash = createHash('sha256').update(flags[kind].join(' '))
   for (const name of files) hash.update(name).update(readFileSync(join(sources, name)))
