@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { realWorld } from '../src/base/world.ts'
 import { guard } from '../src/cloud/guard.ts'
 import type { Engine } from '../src/drivers/engine/engine.ts'
-import type { Link } from '../src/drivers/network/network.ts'
+import type { Link, NetworkDriver } from '../src/drivers/network/network.ts'
 import type { Cloud } from '../src/model/cloud.ts'
 import type { EnvAsked } from '../src/model/env.ts'
 import { TtError } from '../src/model/errors.ts'
 import type { SessionFrame } from '../src/model/session.ts'
 import type { VmState } from '../src/model/vm.ts'
+import { memoryStore } from '../src/store/memory.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 
 const spec = (count: number, more: Partial<EnvAsked> = {}): EnvAsked => ({ groups: [{ image: 'fake:micro', count }], lifetimeSeconds: null, ...more })
@@ -190,7 +192,7 @@ test('a stop that was cut short, and was taken back, does not leave the VM ended
 test('a living ENV can be cut off from the outside', async () => {
   using home = temporaryDir('denied')
   const links = new Map<string, Link>()
-  const around = { network: (network: import('../src/drivers/network/network.ts').NetworkDriver) => ({ ...network, change: async (wish: { put: Link[]; remove: string[] }) => (wish.put.forEach((link) => links.set(link.id, link)), network.change(wish)) }) }
+  const around = { network: (network: NetworkDriver): NetworkDriver => ({ ...network, change: async (wish) => (wish.put.forEach((link) => links.set(link.id, link)), network.change(wish)) }) }
   await using made = await fakeCloud({ ...home, around })
   await made.cloud.collection('env').put('e', { spec: spec(2) })
   await until(phaseIs(made.cloud, 'e', 'ready'))
@@ -202,6 +204,9 @@ test('a watch tells of the end of VMs that were never claimed', async () => {
   using home = temporaryDir('unclaimed')
   await using made = await fakeCloud(home)
   const { cloud } = made
+  await assert.rejects(cloud.collection('env').put('e', { spec: spec(4, { host: 'another' }) }), (error: TtError) => error.code === 'not_found')
+  await made.store.commit([{ key: 'actual/host/another', value: (await made.store.get('actual/host/one'))?.value }])
+  await until(async () => (await cloud.collection('host').list()).items.length === 2)
   await cloud.collection('env').put('e', { spec: spec(4, { host: 'another' }) })
   const gone: string[] = []
   const stop = new AbortController()
@@ -213,4 +218,30 @@ test('a watch tells of the end of VMs that were never claimed', async () => {
   await until(async () => gone.length === 2, within(2000, 'their end'))
   stop.abort()
   await watching
+})
+
+test('a VM that was added and could not be made is named by its ENV', async () => {
+  using home = temporaryDir('added')
+  await using made = await fakeCloud({ ...home, engine: { failStart: ['*.1'] } })
+  const envs = made.cloud.collection('env')
+  await envs.put('e', { spec: spec(1) })
+  await until(phaseIs(made.cloud, 'e', 'ready'))
+  await envs.put('e', { spec: spec(2) })
+  await until(async () => (await envs.get('e')).status?.problems !== undefined)
+  const { phase, problems } = (await envs.get('e')).status ?? {}
+  assert.equal(phase, 'ready')
+  assert.deepEqual(problems?.map(({ vm, problem }) => [vm, problem.subject]), [['e.1', 'vm/e.1']])
+})
+
+test('a server told another subnet than its VMs have says so', async () => {
+  using home = temporaryDir('subnet')
+  await using store = memoryStore({ world: realWorld })
+  {
+    await using made = await fakeCloud({ ...home, store })
+    await made.cloud.collection('env').put('e', { spec: spec(1) })
+    await until(phaseIs(made.cloud, 'e', 'ready'))
+  }
+  const [vm] = (await store.list('actual/vm/')).items
+  await store.commit([{ key: vm?.key ?? '', value: { ...(vm?.value as object), ip: '10.99.0.2', slice: '10.99.0.0/28' } }])
+  await assert.rejects(fakeCloud({ ...home, store }), (error: TtError) => error.code === 'conflict' && error.message.includes('10.99.0.2') && error.remedy !== undefined)
 })

@@ -92,7 +92,8 @@ static int become(struct shared *shared) {
     memcpy(shared->candidate, dir, length);
     if (length > 0) shared->candidate[length++] = '/';
     strcpy(shared->candidate + length, name);
-    execve(shared->candidate, launch->argv, launch->env);
+    /* Looked at first: an execve that finds nothing has made and dropped a whole address space, which costs as much as ten looks. */
+    if (access(shared->candidate, F_OK) == 0) execve(shared->candidate, launch->argv, launch->env);
     if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) return errno;
     if (errno == EACCES) fault = EACCES; /* A program that may not be run is worth more to know of than one that is not there. */
     dir = *end ? end + 1 : NULL;

@@ -11,6 +11,8 @@ import { driverOptions } from './paths.ts'
 import { runningServer } from './running.ts'
 import type { ServerSettings } from './server-settings.ts'
 
+/** What a first start makes before it has chosen its place, and so before it makes anything on the machine. */
+const beforeDrivers: ReadonlySet<string> = new Set(['server.log', 'store', 'journal.ndjson'])
 const drainLimitMs = 30_000
 
 /** Stops the server; with `destroy` also takes away everything of it on this machine. Nothing there is fine. */
@@ -38,7 +40,7 @@ async function destroyAll(settings: ServerSettings): Promise<void> {
     return
   }
   if (!existsSync(`${dataDir}/place.json`)) {
-    if (readdirSync(dataDir).every((name) => name === 'server.log')) removeAll(dataDir)
+    if (readdirSync(dataDir).every((name) => beforeDrivers.has(name))) removeAll(dataDir)
     else fail('invalid', `${dataDir} is no data directory of a ttserver`, { subject: 'server', remedy: 'nothing was removed; give the right --data-dir' })
     return
   }

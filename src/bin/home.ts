@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { chmodSync, mkdirSync, openSync, readdirSync, readFileSync, writeSync, closeSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { hasErrno, readTextNow, writeWhole } from '../base/files.ts'
+import { readTextNow, writeWhole } from '../base/files.ts'
 import { randomHex, type World } from '../base/world.ts'
 import { parseIp } from '../host/addresses.ts'
 import { fail, reasonOf } from '../model/errors.ts'
@@ -14,6 +14,8 @@ export interface Place {
   subnet: string
   portFrom: number
   portTo: number
+  /** Kept, so that a server that moves to another address or port still finds its things on the machine. */
+  mark?: string
 }
 
 /** Where a server for this address keeps its things unless told otherwise. */
@@ -38,6 +40,8 @@ export function makeDataDir(dir: string): string {
 
 /** Five letters and digits that name this server's things on the machine: the same over restarts, different for any other server. */
 export function markOf(address: string, port: number, dataDir: string): string {
+  const kept = readPlace(join(dataDir, 'place.json'))?.mark
+  if (kept !== undefined && /^[a-z0-9]{5}$/.test(kept)) return kept
   const hash = createHash('sha256').update(`${address}\n${port}\n${dataDir}`).digest()
   return (BigInt(`0x${hash.subarray(0, 8).toString('hex')}`) % 36n ** 5n).toString(36).padStart(5, '0')
 }
@@ -60,7 +64,7 @@ export function placeOf(dataDir: string, mark: string, given: Partial<Place>, av
   const range = given.portFrom !== undefined && given.portTo !== undefined ? { portFrom: given.portFrom, portTo: given.portTo } : (known ?? ranges.find((one) => !others.some((other) => other.portFrom <= one.portTo && one.portFrom <= other.portTo)))
   if (subnet === undefined) fail('exhausted', 'no subnet from 10.64.0.0/16 to 10.191.0.0/16 is free on this machine', { subject: 'server', remedy: 'give one with --subnet' })
   if (!range) fail('exhausted', 'other servers on this machine have all public ports from 40000 to 59999', { subject: 'server', remedy: 'give a range with --port-range' })
-  const place: Place = { name: known?.name ?? hostName(dataDir), subnet, portFrom: range.portFrom, portTo: range.portTo }
+  const place: Place = { name: known?.name ?? hostName(dataDir), subnet, portFrom: range.portFrom, portTo: range.portTo, mark }
   if (JSON.stringify(place) !== JSON.stringify(known)) writeWhole(file, `${JSON.stringify(place, null, 2)}\n`, { mode: 0o644, durable: true })
   return place
 }
@@ -98,13 +102,7 @@ function hostName(dataDir: string): string {
 /** The admin token, made at the first start; only this user can read it. */
 export function adminToken(dataDir: string, world: World): string {
   const file = join(dataDir, 'token')
-  try {
-    const fd = openSync(file, 'wx', 0o600)
-    writeSync(fd, `${randomHex(world, 32)}\n`)
-    closeSync(fd)
-  } catch (fault) {
-    if (!hasErrno(fault, 'EEXIST')) throw fault
-  }
+  if ((readTextNow(file) ?? '') === '') writeWhole(file, `${randomHex(world, 32)}\n`, { mode: 0o600, durable: true })
   chmodSync(file, 0o600)
   const token = readFileSync(file, 'utf8').trim()
   if (token.length < 32) fail('failed', `${file} holds no token`, { subject: 'server', remedy: 'remove it; the server makes a new one' })

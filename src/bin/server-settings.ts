@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Given } from '../base/arguments.ts'
 import { listOf, oneOf, text, whole } from '../base/setting-forms.ts'
 import { type Form, type Schema, type Settings, settle } from '../base/settings.ts'
@@ -107,7 +108,7 @@ export function serverSettings(flags: Given, variables: NodeJS.ProcessEnv, readF
       memTotal: values.memTotal,
       diskTotal: values.diskTotal,
       vmsMax: values.vmsMax,
-      dataDir: values.dataDir ?? defaultDataDir(address, values.servPort, variables),
+      dataDir: values.dataDir !== undefined ? resolve(values.dataDir) : defaultDataDir(address, values.servPort, variables),
       logPath: values.logPath,
       logLevel: values.logLevel,
       engines: values.engine,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EnvAsked, EnvSpec, FullGroup } from '../model/env.ts'
 import { TtError } from '../model/errors.ts'
-import { nothing } from '../model/expand.ts'
+import { countVms, nothing } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import type { HostRecord } from '../model/records.ts'
 import { admit, checkedSpec, defaultLimits, resolved } from './admission.ts'
@@ -18,6 +18,12 @@ const images = new Map([
 const broken = new Map([['qemu:junk', 'it is neither qcow2 nor a raw disk with a boot sector']])
 const resolve = (asked: EnvAsked): EnvSpec => resolved(checkedSpec(asked, 'env/demo'), images, { limits: defaultLimits, broken, subject: 'env/demo' })
 const groups = (asked: EnvAsked) => resolve(asked).groups as FullGroup[]
+test('what is no VM cannot be taken out, and is not counted as one', () => {
+  const kept = resolve({ groups: [{ image: 'micro', count: 3 }], kicked: [7, 1, 1, 99] })
+  assert.deepEqual(kept.kicked, [1])
+  assert.equal(countVms(kept), 2)
+})
+
 const refusal = (asked: () => unknown): TtError => {
   try {
     asked()

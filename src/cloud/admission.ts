@@ -57,7 +57,9 @@ export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, 
     first = Math.max(first, full.first + full.count)
   }
   checkOverlap(groups, subject)
-  return { ...spec, groups, kicked: [...new Set(spec.kicked)].sort((a, b) => a - b) }
+  // What is no VM cannot be taken out: kept, it would be counted as one.
+  const kicked = [...new Set(spec.kicked)].filter((index) => groups.some((group) => index >= group.first && index < group.first + group.count))
+  return { ...spec, groups, kicked: kicked.sort((a, b) => a - b) }
 }
 
 /** A group of a living ENV: as it is, but for its number. */

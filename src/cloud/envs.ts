@@ -5,7 +5,7 @@ import type { Collection, PutOptions } from '../model/cloud.ts'
 import type { EnvSpec } from '../model/env.ts'
 import { asTtError, fail } from '../model/errors.ts'
 import { type Demand, demandOf, fullGroups, minus, nothing, plus } from '../model/expand.ts'
-import { checkEnvName } from '../model/names.ts'
+import { checkEnvName, shown } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart, type PhaseRecord } from '../model/records.ts'
 import { follow } from '../store/follow.ts'
 import type { Store, Write } from '../store/store.ts'
@@ -39,11 +39,11 @@ export function envCollection(parts: EnvParts): Collection<'env'> {
     async put(name, options, call) {
       checkEnvName(name)
       const spec = checkedSpec(options.spec, `env/${name}`)
-      await retried(() => putOnce(parts, name, { ...options, checked: spec }, call), call)
+      await retried(parts.world, () => putOnce(parts, name, { ...options, checked: spec }, call), call)
       return resource(name) ?? missing(name)
     },
     async remove(name, call) {
-      await retried(() => removeOnce(parts, name, call), call)
+      await retried(parts.world, () => removeOnce(parts, name, call), call)
     },
     watch: (_options, call) =>
       changes(
@@ -67,7 +67,8 @@ export function listen(truth: Truth, touch: (name: string) => void): () => void 
     if (name !== undefined) touch(name)
   }
   const stops = [
-    follow(truth.envs, (key, now) => {
+    follow(truth.envs, (key, now, before) => {
+      if (before && before.uid !== now?.uid) byUid.delete(before.uid)
       if (now) byUid.set(now.uid, now.name)
       touch(lastPart(key))
     }),
@@ -81,17 +82,24 @@ export function listen(truth: Truth, touch: (name: string) => void): () => void 
 async function putOnce(parts: EnvParts, name: string, options: PutOptions<'env'> & { checked: EnvSpec }, call?: Call): Promise<void> {
   const { store, truth, world } = parts
   const subject = `env/${name}`
+  const ledger = truth.ledger.entry(keys.ledger)
+  await truth.reached(ledger?.revision ?? 0, call?.signal) // Every put writes the ledger: so all that were before this one are seen.
   const seen = truth.envs.entry(keys.env(name))
+  if (seen && options.uid === seen.value.uid && options.expect === 'absent') return // Its own earlier try, whatever became of it.
   const old = seen && replaceable(truth, seen.value) ? undefined : seen
-  if (old && options.uid !== undefined && options.uid === old.value.uid && options.expect === 'absent') return // Its own earlier try.
   checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
   if (options.uid !== undefined && !/^[a-z0-9]{4,32}$/.test(options.uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
+  if (options.uid !== undefined && options.uid !== old?.value.uid && truth.envs.values().some(({ uid }) => uid === options.uid)) {
+    fail('conflict', `the uid ${options.uid} belongs to another ENV`, { subject, remedy: 'choose another, or none' })
+  }
   const spec = resolved(options.checked, usableImages(truth), { limits: parts.limits, broken: brokenImages(truth), subject, ...(old ? { before: fullGroups(old.value.spec) } : {}) })
+  if (spec.host !== undefined && !truth.hosts.get(keys.host(spec.host))) {
+    fail('not_found', `there is no host ${shown(spec.host)}`, { subject, remedy: 'see `tt status --server`' })
+  }
   if (old && JSON.stringify(spec) === JSON.stringify(old.value.spec)) return // Nothing to change, so nothing changes.
   if (old && spec.lifetimeSeconds !== null && Date.parse(old.value.created) + spec.lifetimeSeconds * 1000 <= world.now()) {
     fail('invalid', `the life time of ${spec.lifetimeSeconds} s, counted from its creation, is over already`, { subject, remedy: `\`tt env del ${name}\` deletes it` })
   }
-  const ledger = truth.ledger.entry(keys.ledger)
   const before = old ? demandOf(old.value.spec) : nothing
   const used = ledger?.value ?? nothing
   const wanted = admit(spec, { before, used, hosts: onlineHosts(truth), subject })
@@ -126,6 +134,8 @@ function checkExpected(name: string, old: { record: EnvRecord; revision: string 
   if (options.expect !== old.revision) fail('conflict', `ENV ${name} was changed meanwhile`, { subject, remedy: 'read it again and repeat the change' })
 }
 
+const retryLimitMs = 20_000
+
 /** Compare-and-set of the ledger: whoever admits at the same time sees a conflict and counts again. */
 export const ledgerWrite = (seen: { revision: number } | undefined, value: Demand): Write => ({ key: keys.ledger, value, expect: seen?.revision ?? 'absent' })
 
@@ -138,16 +148,18 @@ async function removeOnce({ store, truth, world }: EnvParts, name: string, call?
   await truth.reached(revision, call?.signal)
 }
 
-/** Repeats what lost a race of compare-and-set; what the caller itself expected is checked anew each time. */
-export async function retried(attempt: () => Promise<void>, call?: Call): Promise<void> {
+/** Repeats what lost a race of compare-and-set; what the caller itself expected is checked anew each time. Waits by chance: of many at once some get through. */
+export async function retried(world: World, attempt: () => Promise<void>, call?: Call): Promise<void> {
+  const end = world.ticks() + retryLimitMs
   for (let tries = 1; ; tries++) {
     try {
       return await attempt()
     } catch (thrown) {
       const error = asTtError(thrown)
       const lostRace = error.code === 'conflict' && (error.subject ?? '').startsWith('desired/')
-      if (!lostRace || tries >= 100 || call?.signal?.aborted) throw thrown
-      await new Promise<void>((resolve) => queueMicrotask(resolve))
+      if (!lostRace) throw thrown
+      if (world.ticks() > end) fail('conflict', 'too many changes at once', { remedy: 'try again in a moment', cause: thrown })
+      await world.sleep(((world.random(1)[0] ?? 0) / 256) * Math.min(tries, 50), call?.signal)
     }
   }
 }

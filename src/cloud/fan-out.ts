@@ -11,7 +11,11 @@ import type { Truth } from './truth.ts'
 
 /** Opens a session on every host that has a part in it and makes one stream of them. */
 export async function fanOut(truth: Truth, peer: (host: string) => Peer | undefined, request: SessionRequest, call?: Call): Promise<Session> {
-  if (!('vms' in request)) return merged(await Promise.all(hostNames(truth).map((host) => part(peer, host, { request, targets: [] }, call))), [])
+  if (!('vms' in request)) {
+    const hosts = hostNames(truth)
+    if (hosts.length === 0) fail('unavailable', 'no host is online', { subject: request.type, remedy: 'start a `ttserver`, or see `tt status --server`' })
+    return merged(await Promise.all(hosts.map((host) => part(peer, host, { request, targets: [] }, call))), [])
+  }
   const vms = selected(truth, request.vms)
   if (request.type === 'console' && vms.length !== 1) fail('invalid', `a console is one VM's, the selection matches ${vms.length}`, { subject: 'console', remedy: 'name one with its index' })
   const byHost = new Map<string, Target[]>()
@@ -27,7 +31,8 @@ export async function fanOut(truth: Truth, peer: (host: string) => Peer | undefi
       continue
     }
     const address = truth.hosts.get(keys.host(host))?.address.replace(/:\d+$/, '')
-    byHost.set(host, [...(byHost.get(host) ?? []), { ...target, ...(address === undefined ? {} : { address }) }])
+    const targets = byHost.get(host) ?? []
+    if (targets.push({ ...target, ...(address === undefined ? {} : { address }) }) === 1) byHost.set(host, targets)
   }
   const sessions = await Promise.all([...byHost].map(([host, targets]) => part(peer, host, { request, targets }, call)))
   return merged(sessions, early)

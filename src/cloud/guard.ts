@@ -62,8 +62,15 @@ function ownOnly<K extends Kind>(inner: Collection<K>, { user, cloud, kind }: { 
       return { items: items.filter(mine), missing }
     },
     async put(name, options, call) {
-      await foreignNameIsTaken(inner, { name, mine }, call)
-      return inner.put(name, options, call)
+      for (let tries = 1; ; tries++) {
+        const there = await ownOrNothing(inner, { name, mine }, call)
+        try {
+          // What was not there must be made, so that a name another user takes in this moment is not changed instead.
+          return await inner.put(name, { ...options, expect: options.expect ?? (there ? undefined : 'absent') }, call)
+        } catch (thrown) {
+          if (options.expect !== undefined || there || asTtError(thrown).code !== 'exists' || tries >= 10) throw thrown
+        }
+      }
     },
     async remove(name, call) {
       await visible(name, call)
@@ -82,9 +89,10 @@ function ownOnly<K extends Kind>(inner: Collection<K>, { user, cloud, kind }: { 
 }
 
 /** Names are unique over all users, so a name that is another's is refused as taken: never overwritten, never shown. */
-async function foreignNameIsTaken<K extends Kind>(inner: Collection<K>, { name, mine }: { name: string; mine: (resource: Resource<K>) => boolean }, call?: Call): Promise<void> {
+async function ownOrNothing<K extends Kind>(inner: Collection<K>, { name, mine }: { name: string; mine: (resource: Resource<K>) => boolean }, call?: Call): Promise<Resource<K> | undefined> {
   const there = await inner.get(name, call).catch((thrown: unknown) => (asTtError(thrown).code === 'not_found' ? undefined : Promise.reject(thrown)))
   if (there && !mine(there)) fail('exists', `the name ${name} is taken`, { subject: `env/${name}`, remedy: 'choose another name' })
+  return there
 }
 
 function hidden(kind: Kind, name: string): never {

@@ -2,16 +2,16 @@ import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
 import type { World } from '../base/world.ts'
 import type { Problem } from '../model/errors.ts'
-import { countVms, demandOf, expand, minus, nothing, plus } from '../model/expand.ts'
+import { countVms, demandOf, expand, expandOne, minus, nothing, plus } from '../model/expand.ts'
 import { parseVmId, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, type PhaseRecord } from '../model/records.ts'
 import { duration } from '../model/units.ts'
 import type { Store } from '../store/store.ts'
 import { follow } from '../store/follow.ts'
 import type { ViewEntry } from '../store/view.ts'
-import { ledgerWrite, listen } from './envs.ts'
+import { ledgerWrite, listen, retried } from './envs.ts'
 import { onlineHosts } from './facts.ts'
-import { expiryOf, phaseOf, type Truth } from './truth.ts'
+import { expiryOf, phaseOf, shownProblems, type Truth } from './truth.ts'
 
 export interface LoopParts {
   store: Store
@@ -22,7 +22,8 @@ export interface LoopParts {
 
 /** How long a failed ENV stays to be read, in seconds. */
 const tombstoneSeconds = 3600
-const shownProblems = 20
+/** Timers of more than 24 days overflow, and clocks are set. */
+const longestWaitMs = 6 * 3600 * 1000
 
 /**
  * Takes every ENV through its phases: `creating` to `ready` or `failed`, and out of the store once its hosts hold nothing of it. The
@@ -46,10 +47,13 @@ export function runPhases(parts: LoopParts): AsyncDisposable {
 }
 
 async function turn(parts: LoopParts, name: string): Promise<number | void> {
-  const seen = parts.truth.envs.entry(keys.env(name))
+  const { truth } = parts
+  // The claims and VMs it decides by must be no older than the ENV and its phase.
+  await truth.reached(Math.max(truth.envs.entry(keys.env(name))?.revision ?? 0, truth.phases.entry(keys.phase(name))?.revision ?? 0))
+  const seen = truth.envs.entry(keys.env(name))
   if (!seen) return
   if (seen.value.removing !== undefined) return removeIfEmpty(parts, seen)
-  const phase = phaseOf(parts.truth, seen.value)
+  const phase = phaseOf(truth, seen.value)
   if (phase === undefined || phase.phase === 'creating') return judge(parts, seen.value)
   if (phase.phase === 'failed') return bury(parts, seen, phase)
 }
@@ -60,7 +64,7 @@ async function removeIfEmpty({ store, truth, log }: LoopParts, { value: env, rev
   const released = phaseOf(truth, env)?.released === true
   await store.commit([
     { key: keys.env(env.name), value: null, expect: revision },
-    { key: keys.phase(env.name), value: null },
+    { key: keys.phase(env.name), value: null, expect: truth.phases.entry(keys.phase(env.name))?.revision ?? 'absent' },
     ...(released ? [] : [ledgerWrite(ledger, minus(ledger?.value ?? nothing, demandOf(env.spec)))]),
   ])
   log.info('ENV removed', { env: env.name, uid: env.uid })
@@ -68,14 +72,23 @@ async function removeIfEmpty({ store, truth, log }: LoopParts, { value: env, rev
 
 async function judge(parts: LoopParts, env: EnvRecord): Promise<number | void> {
   const { truth, world } = parts
-  const { ready, failed } = truth.tally.of(env.uid)
-  if (failed.size > 0) return settle(parts, env, { phase: 'failed', ...reasons(truth, env, [...failed].map((id) => parseVmId(id)?.index ?? 0)) })
-  const wanted = env.spec.stopped ? 0 : countVms(env.spec)
-  if (ready >= wanted) return settle(parts, env, { phase: 'ready' })
+  const { claimed, ready, failed } = truth.tally.of(env.uid)
+  const lost = [...failed].map((id) => parseVmId(id)?.index ?? 0).filter((index) => expandOne(env, index))
+  if (lost.length > 0) return settle(parts, env, { phase: 'failed', ...reasons(truth, env, lost) })
+  const vms = countVms(env.spec)
+  const wanted = env.spec.stopped ? 0 : vms
+  // While hosts still hold VMs it has lost, those that are wanted are counted one by one.
+  if ((claimed > vms ? readyOf(truth, env) : ready) >= wanted) return settle(parts, env, { phase: 'ready' })
   const leftMs = Date.parse(env.created) + env.spec.deadlineSeconds * 1000 - world.now()
-  if (leftMs > 0) return leftMs
+  if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
   const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.state !== 'ready')
   return settle(parts, env, { phase: 'failed', ...reasons(truth, env, late.map(({ index }) => index)) })
+}
+
+function readyOf(truth: Truth, env: EnvRecord): number {
+  let ready = 0
+  for (const vm of expand(env)) if (truth.vms.get(keys.vm(vm.id))?.state === 'ready') ready++
+  return ready
 }
 
 async function settle({ store, truth, world, log }: LoopParts, env: EnvRecord, to: Pick<PhaseRecord, 'phase' | 'problems' | 'more'>): Promise<void> {
@@ -120,13 +133,12 @@ async function bury({ store, truth, world }: LoopParts, { value: env, revision }
     return
   }
   const leftMs = Date.parse(phase.since) + tombstoneSeconds * 1000 - world.now()
-  if (leftMs > 0) return leftMs
+  if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
   await store.commit([{ key: keys.env(env.name), value: { ...env, removing: new Date(world.now()).toISOString() }, expect: revision }])
 }
 
 /** Marks every ENV whose time is over for removal, on the second. */
 export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposable {
-  const longestWaitMs = 6 * 3600 * 1000 // Timers of more than 24 days overflow, and clocks are set.
   const loop = new Loop(
     async (name) => {
       const seen = truth.envs.entry(keys.env(name))
@@ -150,14 +162,14 @@ export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposa
 }
 
 /** Sets the ledger to the sum over all ENV records: at start, so that no fault of an earlier version lives on. */
-export async function auditLedger({ store, truth, log }: LoopParts): Promise<void> {
-  let sum = nothing
-  for (const env of truth.envs.values()) {
-    if (phaseOf(truth, env)?.released) continue
-    sum = plus(sum, demandOf(env.spec))
-  }
-  const seen = truth.ledger.entry(keys.ledger)
-  if (JSON.stringify(seen?.value ?? nothing) === JSON.stringify(sum)) return
-  log.warn('the ledger did not match the ENVs and was set right', { was: seen?.value, is: sum })
-  await truth.reached(await store.commit([ledgerWrite(seen, sum)]))
-}
+export const auditLedger = ({ store, truth, world, log }: LoopParts): Promise<void> =>
+  retried(world, async () => {
+    const seen = truth.ledger.entry(keys.ledger)
+    await truth.reached(seen?.revision ?? 0)
+    let sum = nothing
+    for (const env of truth.envs.values()) if (!phaseOf(truth, env)?.released) sum = plus(sum, demandOf(env.spec))
+    if (JSON.stringify(seen?.value ?? nothing) === JSON.stringify(sum)) return
+    const revision = await store.commit([ledgerWrite(seen, sum)])
+    log.warn('the ledger did not match the ENVs and was set right', { was: seen?.value, is: sum })
+    await truth.reached(revision)
+  })

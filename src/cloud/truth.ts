@@ -1,13 +1,16 @@
 import type { EnvStatus } from '../model/env.ts'
 import { countVms } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
-import { parseVmId } from '../model/names.ts'
+import { parseVmId, vmName } from '../model/names.ts'
 import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type VmRecord } from '../model/records.ts'
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
 import type { Store } from '../store/store.ts'
 import { type View, type ViewEntry, view } from '../store/view.ts'
 import { type Tally, tally } from './tally.ts'
+
+/** A list of problems names so many and counts the rest. */
+export const shownProblems = 20
 
 /** Everything in the store, seen from memory: what a Cloud answers from and its loops decide by. */
 export interface Truth extends AsyncDisposable {
@@ -68,15 +71,26 @@ export function envResource(truth: Truth, { value: record, revision }: ViewEntry
 function envStatus(truth: Truth, record: EnvRecord): EnvStatus {
   const phase = phaseOf(truth, record)
   const { lifetimeSeconds } = record.spec
+  const problems = phase?.problems ?? problemsNow(truth, record)
   return {
     phase: record.removing === undefined ? (phase?.phase ?? 'creating') : 'removing',
     vms: countVms(record.spec),
     ready: truth.tally.of(record.uid).ready,
     since: record.removing ?? phase?.since ?? record.created,
     ...(lifetimeSeconds === null ? {} : { expires: expiryOf(record) }),
-    ...(phase?.problems === undefined ? {} : { problems: phase.problems }),
-    ...(phase?.more === undefined ? {} : { more: phase.more }),
+    ...(problems.length === 0 ? {} : { problems: problems.slice(0, shownProblems) }),
+    ...(phase?.more === undefined && problems.length <= shownProblems ? {} : { more: phase?.more ?? problems.length - shownProblems }),
   }
+}
+
+/** Of an ENV that is ready: VMs that were added to it and could not be made. */
+function problemsNow(truth: Truth, { name, uid }: EnvRecord): NonNullable<EnvStatus['problems']> {
+  const { failed } = truth.tally.of(uid)
+  if (failed.size === 0) return []
+  return [...failed].flatMap((id) => {
+    const vm = truth.vms.get(keys.vm(id))
+    return vm?.problem ? [{ vm: vmName(name, vm.index), problem: { ...vm.problem, subject: `vm/${vmName(name, vm.index)}` } }] : []
+  })
 }
 
 /** The ENV's phase record, unless it is one an earlier ENV of the same name left. */

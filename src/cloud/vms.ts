@@ -84,14 +84,17 @@ function listen(truth: Truth, under: string | undefined, touch: (name: string) =
     const env = id && byUid.get(id.envUid)
     if (env && (under === undefined || under === env.name)) touch(vmName(env.name, id.index))
   }
+  const touchAll = (env?: EnvRecord) => {
+    if (!env || (under !== undefined && under !== env.name)) return
+    for (const vm of expand(env)) touch(vmName(env.name, vm.index))
+  }
   const stops = [
     follow(truth.envs, (_key, now, before) => {
+      if (before && before.uid !== now?.uid) byUid.delete(before.uid)
       if (now) byUid.set(now.uid, now)
-      const env = now ?? before
-      if (!env || (under !== undefined && under !== env.name)) return
-      for (const vm of expand(env)) touch(vmName(env.name, vm.index))
-      if (!now) byUid.delete(env.uid)
+      for (const env of [before, now]) touchAll(env) // Also those it has no more.
     }),
+    truth.phases.onChange(({ value }) => value && touchAll(byUid.get(value.uid))),
     truth.claims.onChange(({ key }) => touchOne(key)),
     truth.vms.onChange(({ key }) => touchOne(key)),
   ]

@@ -28,6 +28,7 @@ interface Slice {
   length: number
   used: Set<number>
   next: number
+  full: boolean
 }
 
 export function addressBook(options: { subnet: string; portFrom: number; portTo: number }): AddressBook {
@@ -39,7 +40,7 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
   let nextBase = subnet.base
 
   const addSlice = (env: string, base: number, length: number): Slice => {
-    const slice = { base, length, used: new Set<number>(), next: base + 2 }
+    const slice = { base, length, used: new Set<number>(), next: base + 2, full: false }
     slices.set(base, slice)
     byEnv.set(env, [...(byEnv.get(env) ?? []), slice])
     return slice
@@ -60,7 +61,7 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
     fail('exhausted', `the subnet ${options.subnet} has no room for another segment`, { subject: 'host', remedy: 'start the server with a larger --subnet' })
   }
   const freeIp = (slice: Slice): number | undefined => {
-    if (slice.used.size >= roomIn(slice.length)) return undefined // Known without a look: an ENV of thousands has many full ones.
+    if (slice.full) return undefined // An ENV of thousands has many full ones, and a look goes through all their addresses.
     const end = slice.base + 2 ** (32 - slice.length) - 1
     const usable = (ip: number) => !slice.used.has(ip) && (ip & 255) !== 0 && (ip & 255) !== 255
     for (const [from, to] of [
@@ -69,6 +70,7 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
     ] as const) {
       for (let ip = from; ip < to; ip++) if (usable(ip)) return ip
     }
+    slice.full = true
     return undefined
   }
   return {
@@ -101,6 +103,7 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
       const slice = slices.get(parseCidr(known.place.slice).base)
       if (!slice) return
       slice.used.delete(parseIp(known.place.ip))
+      slice.full = false
       if (slice.used.size > 0) return
       slices.delete(slice.base)
       const left = (byEnv.get(known.env) ?? []).filter((one) => one !== slice)
@@ -118,9 +121,6 @@ export function sliceLength(vms: number): number {
   }
   return largestSlice
 }
-
-/** The most VMs a slice can hold; its network, gateway, broadcast and the addresses that end in 0 or 255 may be fewer than are taken off here. */
-const roomIn = (length: number): number => 2 ** (32 - length) - 2
 
 function portPool(from: number, to: number) {
   const used = new Set<number>()

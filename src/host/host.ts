@@ -4,15 +4,15 @@ import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
 import type { ChannelFactory } from '../drivers/channel/channel.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
-import type { NetworkDriver } from '../drivers/network/network.ts'
+import type { Link, NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
-import { reasonOf } from '../model/errors.ts'
+import { fail, reasonOf } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
 import type { EngineFact, UnusableFact } from '../model/host.ts'
 import { lastPart } from '../model/records.ts'
 import type { Leak, Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
-import { addressBook } from './addresses.ts'
+import { addressBook, parseCidr, parseIp } from './addresses.ts'
 import { runClaims } from './claims.ts'
 import { guests } from './guests.ts'
 import { catalogue } from './images.ts'
@@ -68,6 +68,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const { driver: volume } = options.volume
   const { driver: network } = options.network
   const machine = { name, views, engines, volume, network, dataDir: options.dataDir, expected: options.expected, uidOf }
+  checkSubnet(ownedLinks(machine), options.subnet)
   await sweep({ ...machine, log })
 
   const addresses = addressBook(options)
@@ -116,6 +117,13 @@ export async function runHost(options: HostOptions): Promise<Host> {
     leaks,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
+}
+
+/** A server that is told another subnet cannot take its VMs with it: they have their addresses. */
+function checkSubnet(links: Link[], subnet: string): void {
+  const { base, length } = parseCidr(subnet)
+  const outside = links.find(({ ip }) => parseIp(ip) < base || parseIp(ip) >= base + 2 ** (32 - length))
+  if (outside) fail('conflict', `VMs of this server have addresses outside the subnet ${subnet}, the first ${outside.ip}`, { subject: 'server', remedy: 'start it with the --subnet they were made in and delete their ENVs first' })
 }
 
 /** An engine's features as other hosts and people see them. */

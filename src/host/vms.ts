@@ -93,13 +93,13 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
   const { views, name } = parts
   if (views.claims.get(keys.claim(id))?.host !== name) return
   const vm = views.wish(id)
-  if (!vm) return parts.removals.pass(() => destroy(parts, id), signal)
+  if (!vm) return parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id)))
   const record = views.vms.get(keys.vm(id))
   if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
   const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
   const found = await engine.inspect(id)
   if (vm.stopped) return halt(parts, { vm, engine, record, found })
-  const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }), signal)
+  const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }))
   if (found.state === 'running' && record) {
     if (parts.denied.get(id) !== vm.denyOutgoing) await connect(parts, vm, record)
     return greet(parts, { vm, engine, record, pid: found.pid })
@@ -112,7 +112,7 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
 /** Makes the VM, from its address to its process. Its place is on record before anything is made for it. */
 async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine: Engine; signal: AbortSignal }): Promise<void> {
   const { views, addresses, world, name, boot } = parts
-  const unwanted = () => (views.wish(vm.id)?.stopped ?? true) // What changed has touched it: it is looked at again.
+  const unwanted = () => signal.aborted || (views.wish(vm.id)?.stopped ?? true) // What changed has touched it: it is looked at again.
   if (unwanted()) return
   const env = views.envOf(parseVmId(vm.id)?.envUid ?? '') ?? fail('internal', 'a VM without an ENV')
   try {
@@ -124,7 +124,7 @@ async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine:
     const uid = parts.uidOf(place.ip)
     const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), connect(parts, vm, record)])
     const plan = planOf(vm, { image, disk, nic: nic ?? fail('internal', 'the network driver gave no card'), uid })
-    const started = await (parts.starts.get(vm.engine) as Gate).pass(async () => !unwanted() && (await engine.start(plan), true), signal)
+    const started = await (parts.starts.get(vm.engine) as Gate).pass(async () => !unwanted() && (await engine.start(plan), true))
     if (!started) return
     parts.tries.delete(vm.id)
     const found = await engine.inspect(vm.id)
