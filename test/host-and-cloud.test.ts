@@ -220,6 +220,22 @@ test('a watch tells of the end of VMs that were never claimed', async () => {
   await watching
 })
 
+test('a VM takes commands after a restart also when its image is gone', async () => {
+  using home = temporaryDir('imageless')
+  await using store = memoryStore({ world: realWorld })
+  {
+    await using made = await fakeCloud({ ...home, store })
+    await made.cloud.collection('env').put('e', { spec: spec(1) })
+    await until(phaseIs(made.cloud, 'e', 'ready'))
+  }
+  await using made = await fakeCloud({ ...home, store, around: { engine: (engine) => ({ ...engine, images: [] }) } })
+  const exits = async () => {
+    await using session = await made.cloud.open({ type: 'exec', vms: { envs: ['e'] }, command: { shell: 'true' } })
+    return (await Array.fromAsync(session.output)).some((frame) => frame.type === 'exit' && frame.code === 0)
+  }
+  await until(exits, within(3000, 'its channel'))
+})
+
 test('a VM that was added and could not be made is named by its ENV', async () => {
   using home = temporaryDir('added')
   await using made = await fakeCloud({ ...home, engine: { failStart: ['*.1'] } })

@@ -55,6 +55,7 @@ export function manualWorld(seed = 1): ManualWorld {
         })
         signal?.addEventListener('abort', stop, { once: true })
       }),
+    breathe: () => Promise.resolve(),
     random: (count) => Uint8Array.from({ length: count }, () => nextWord() & 0xff),
     async advance(ms) {
       const end = ticks + ms

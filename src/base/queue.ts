@@ -63,27 +63,47 @@ export interface Gate {
 
 export function gate(width: number): Gate {
   let busy = 0
-  const waiting: (() => void)[] = []
+  const waiting = new Set<Waiter>()
+  /** One listener for all that wait under a signal: adding one looks through all there are, so a listener each would cost the square of their number. */
+  const bySignal = new Map<AbortSignal, { waiters: Set<Waiter>; drop: () => void }>()
+
+  const forget = (waiter: Waiter, signal?: AbortSignal) => {
+    waiting.delete(waiter)
+    const group = signal && bySignal.get(signal)
+    if (!group?.waiters.delete(waiter) || group.waiters.size > 0) return
+    signal?.removeEventListener('abort', group.drop)
+    bySignal.delete(signal as AbortSignal)
+  }
+  const heed = (waiter: Waiter, signal: AbortSignal) => {
+    const known = bySignal.get(signal)
+    if (known) return known.waiters.add(waiter)
+    const waiters = new Set([waiter])
+    const drop = () => {
+      for (const one of [...waiters]) {
+        forget(one, signal)
+        one.reject(signal.reason)
+      }
+    }
+    bySignal.set(signal, { waiters, drop })
+    signal.addEventListener('abort', drop, { once: true })
+  }
   const leave = () => {
     busy--
-    waiting.shift()?.()
+    const [next] = waiting
+    next?.go()
   }
   const enter = (signal?: AbortSignal) =>
     new Promise<void>((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
       const go = () => {
-        signal?.removeEventListener('abort', drop)
+        forget(waiter, signal)
         busy++
         resolve()
       }
-      const drop = () => {
-        const at = waiting.indexOf(go)
-        if (at >= 0) waiting.splice(at, 1)
-        reject(signal?.reason)
-      }
-      if (signal?.aborted) return reject(signal.reason)
+      const waiter: Waiter = { go, reject }
       if (busy < width) return go()
-      waiting.push(go)
-      signal?.addEventListener('abort', drop, { once: true })
+      waiting.add(waiter)
+      if (signal) heed(waiter, signal)
     })
   return {
     async pass(work, signal) {
@@ -95,6 +115,11 @@ export function gate(width: number): Gate {
       }
     },
   }
+}
+
+interface Waiter {
+  go: () => void
+  reject: (fault: unknown) => void
 }
 
 /**

@@ -9,6 +9,8 @@ export interface World {
   ticks(): number
   /** Resolves after `ms`; rejects with the signal's reason if that comes first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Resolves once whatever else waits, connections and files among it, has had its turn: for work in many steps that waits for nothing itself. */
+  breathe(): Promise<void>
   /** Calls `run` once after `ms` unless the returned function is called before. */
   after(ms: number, run: () => void): () => void
   /** `count` unpredictable bytes. */
@@ -33,6 +35,7 @@ export const realWorld: World = {
       }
       signal?.addEventListener('abort', stop, { once: true })
     }),
+  breathe: () => new Promise((resolve) => void setImmediate(resolve)),
   after: (ms, run) => {
     const timer = setTimeout(run, ms)
     timer.unref()

@@ -71,7 +71,7 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
 }
 
 async function turn(options: ClaimOptions, envName: string, state: { used(): Demand; waiting: Set<string> }): Promise<number | void> {
-  const { name, store, views, total, able, log } = options
+  const { name, store, views, world, total, able, log } = options
   state.waiting.delete(envName)
   const seen = views.envs.entry(keys.env(envName))
   if (!seen || !isWanted(views.phases, seen.value)) return
@@ -84,6 +84,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
     const writes = batch.map((vm) => ({ key: keys.claim(vm.id), value: { host: name, env: envName }, expect: 'absent' as const }))
     batch = []
     await views.reached(await store.commit([{ key: keys.env(envName), expect: seen.revision }, { key: keys.phase(envName), expect: phase?.revision ?? 'absent' }, ...writes]))
+    await world.breathe()
   }
   for (const vm of expand(seen.value)) {
     if (views.claims.get(keys.claim(vm.id))) continue

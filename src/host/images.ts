@@ -10,7 +10,7 @@ import type { Engine } from '../drivers/engine/engine.ts'
 import type { Call } from '../model/call.ts'
 import { fail } from '../model/errors.ts'
 import type { ImageSpec } from '../model/image.ts'
-import { type FoundImage, manifestIn, type Sighting, sightings, specOf } from './image-files.ts'
+import { type FoundImage, manifestIn, type Sighting, sightings, specOf, whyNotReadable } from './image-files.ts'
 
 export type { FoundImage } from './image-files.ts'
 
@@ -64,6 +64,10 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
   }
   const ending = new AbortController()
   const loop = new Loop(async () => ((await scan()) > 0 ? settleMs : rescanMs), { world, onFault: (_key, fault) => log.warn('images could not be looked through', { fault: String(fault) }) })
+  for (const dir of options.dirs) {
+    const why = await whyNotReadable(dir)
+    if (why !== undefined) log.warn('an image path cannot be used; it is looked at again all the time', { why })
+  }
   await scan()
   loop.touch('images')
   for (const dir of [...options.dirs, options.cacheDir]) watchDir(dir, signal, () => loop.touch('images'))

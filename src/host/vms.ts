@@ -1,3 +1,4 @@
+import { breather } from '../base/breather.ts'
 import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
 import { batcher, type Gate, gate } from '../base/queue.ts'
@@ -49,6 +50,8 @@ interface Parts extends VmOptions {
   starts: ReadonlyMap<string, Gate>
   removals: Gate
   tries: Map<string, number>
+  /** Passed before each step that many VMs take together. */
+  breathe: () => Promise<void>
   /** What the network driver was last told of each VM's `denyOutgoing`. */
   denied: Map<string, boolean>
 }
@@ -63,6 +66,7 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
     starts: new Map([...engines].map(([name, engine]) => [name, gate(engine.features.startsAtOnce ?? madeAtOnce)])),
     removals: gate(madeAtOnce),
     tries: new Map(),
+    breathe: breather(world),
     denied: new Map(),
   }
   const loop = new Loop((id, signal) => turn(parts, id, signal), {
@@ -91,6 +95,7 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
 
 async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
   const { views, name } = parts
+  await parts.breathe()
   if (views.claims.get(keys.claim(id))?.host !== name) return
   const vm = views.wish(id)
   if (!vm) return parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id)))
@@ -119,8 +124,9 @@ async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine:
     const image = await parts.images.resolve(vm.image, { signal })
     if (unwanted()) return
     const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
-    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, ...place }
+    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, ...place }
     await write(parts, vm.id, record)
+    await parts.breathe()
     const uid = parts.uidOf(place.ip)
     const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), connect(parts, vm, record)])
     const plan = planOf(vm, { image, disk, nic: nic ?? fail('internal', 'the network driver gave no card'), uid })
@@ -169,9 +175,8 @@ async function failed(parts: Parts, vm: VmSpec, problem: Problem): Promise<void>
 
 /** A running guest: opens its channel, says `booting` until it answers and `ready` then, and keeps its network as wanted. */
 async function greet(parts: Parts, { vm, engine, record, pid }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number }): Promise<void> {
-  const image = parts.images.get(vm.image)
-  const channel = parts.guests.meet(vm.id, engine, image?.spec.agent ?? 'none')
-  if (channel && !parts.guests.answered(vm.id)) await parts.world.sleep(0) // One that answers at once is ready without a step between.
+  const channel = parts.guests.meet(vm.id, engine, record.agent ?? parts.images.get(vm.image)?.spec.agent ?? 'none')
+  if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
   if (record.state === state && record.pid === pid && !record.halted) return
   const { problem: _problem, halted: _halted, pid: _pid, ...rest } = record
@@ -203,6 +208,7 @@ async function halt(parts: Parts, { vm, engine, record, found }: { vm: VmSpec; e
 
 async function destroy(parts: Parts, id: string): Promise<void> {
   await destroyLocal(parts, id)
+  await parts.breathe()
   await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: null }, { key: keys.claim(id), value: null }))
   parts.addresses.release(id) // Not before its record is gone, or two records could speak of one address after a crash.
   parts.tries.delete(id)

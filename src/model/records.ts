@@ -73,6 +73,8 @@ export interface VmRecord {
   problem?: Problem
   /** The machine's boot it was last started in: after a reboot of the host it is started again. */
   boot?: string
+  /** What answers in it, of the image it was made from: that may be gone or another by now. */
+  agent?: ImageSpec['agent']
   /** It was stopped because its ENV was, not by itself. */
   halted?: boolean
 }

@@ -28,8 +28,6 @@ export interface Channel extends AsyncDisposable {
    * process has and nobody writes its output any more; what it leaves in the background does not hold its end up for long.
    */
   exec(command: Command, options: ExecOptions, call?: Call): Promise<Exit>
-  /** Asks the guest to write its disks and power off; resolves when it has begun. Absent where the guest cannot be asked. */
-  halt?(call?: Call): Promise<void>
   /** Ends the guest in order: its programs are told, its disks written out, then it takes its own power away. Resolves when only the power is left. Where the agent can. */
   halt?(call?: Call): Promise<void>
   /** Aborts once the channel was disposed or its guest is gone for good. */

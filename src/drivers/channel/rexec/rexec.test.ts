@@ -87,6 +87,7 @@ function handWorld() {
       timers.set(stop, { at: now + ms, n: last++, run })
       return stop
     },
+    breathe: async () => undefined,
     random: (count) => Buffer.from(Array.from({ length: count }, () => Math.floor(Math.random() * 256))),
     get timers() {
       return timers.size
