@@ -79,7 +79,7 @@ export function gate(width: number): Gate {
     if (known) return known.waiters.add(waiter)
     const waiters = new Set([waiter])
     const drop = () => {
-      for (const one of [...waiters]) {
+      for (const one of waiters) {
         forget(one, signal)
         one.reject(signal.reason)
       }

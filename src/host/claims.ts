@@ -109,7 +109,7 @@ const demandOfVm = (vm: VmSpec | undefined): Demand => (vm ? { cpu: vm.stopped ?
 const fits = (demand: Demand, room: Demand): boolean => demand.cpu <= room.cpu && demand.memMb <= room.memMb && demand.diskMb <= room.diskMb && demand.vms <= room.vms
 
 /** How long a host waits before it claims: the largest, or the only one, not at all; each further one 20 ms more, so that one usually wins unopposed. */
-export function claimDelayMs(name: string, hosts: { name: string; host: HostRecord }[]): number {
+function claimDelayMs(name: string, hosts: { name: string; host: HostRecord }[]): number {
   const order = [...hosts].sort((a, b) => b.host.total.memMb - a.host.total.memMb || a.name.localeCompare(b.name))
   return Math.max(0, order.findIndex((one) => one.name === name)) * 20
 }

@@ -48,7 +48,7 @@ function mountsBelow(dir: string): string[] {
 }
 
 /** Ids of all VMs this host has claimed. */
-export const ownedIds = ({ views, name }: { views: HostViews; name: string }): Set<string> =>
+const ownedIds = ({ views, name }: { views: HostViews; name: string }): Set<string> =>
   new Set(views.claims.entries().filter(({ value }) => value.host === name).map(({ key }) => lastPart(key)))
 
 /** The links of all VMs this host has claimed and given an address. */
