@@ -15,8 +15,8 @@ export const coldStart: Bench = {
   async run(ground) {
     await using server = await startServer(ground)
     await using bare = await bareMachine(ground)
-    const one = await boots(ground, { server, bare }, { vms: 1, rounds: roundsOf(ground, 12) })
-    const five = await boots(ground, { server, bare }, { vms: 5, rounds: roundsOf(ground, 3) })
+    const one = await boots(ground, { server, bare }, { vms: 1, rounds: roundsOf(ground, 30) })
+    const five = await boots(ground, { server, bare }, { vms: 5, rounds: roundsOf(ground, 4) })
     const peer = 'bare QEMU, same image and arguments'
     return [
       ratioFinding({ name: 'env add to first command answered', step: 1.15, goal: 1.05 }, { what: 'put, ready, first `true` over the API', unit: 'ms', samples: one.start.ours, parts: one.parts.ours }, { what: peer, unit: 'ms', samples: one.start.peer, parts: one.parts.peer }),

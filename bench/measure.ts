@@ -22,8 +22,8 @@ export interface Both {
   peer(round: number): Promise<number>
 }
 
-/** Measures one after the other, in turns, so that what the machine does meanwhile meets both. A first round of each warms up and is not counted. */
-export async function inPairs(ground: Ground, both: Both, { rounds, restMs = 0 }: { rounds: number; restMs?: number }): Promise<Pairs> {
+/** Measures one after the other, in turns, so that what the machine does meanwhile meets both. The first rounds, one unless said otherwise, warm up and are not counted. */
+export async function inPairs(ground: Ground, both: Both, { rounds, warmUps = 1, restMs = 0 }: { rounds: number; warmUps?: number; restMs?: number }): Promise<Pairs> {
   const pairs: Pairs = { ours: [], peer: [] }
   const one = async (side: 'ours' | 'peer', round: number) => {
     ground.signal.throwIfAborted()
@@ -31,7 +31,7 @@ export async function inPairs(ground: Ground, both: Both, { rounds, restMs = 0 }
     if (round >= 0) pairs[side].push(value)
     if (restMs > 0) await sleep(restMs, undefined, { signal: ground.signal })
   }
-  for (let round = -1; round < rounds; round++) {
+  for (let round = -warmUps; round < rounds; round++) {
     await one('ours', round)
     await one('peer', round)
   }
