@@ -15,7 +15,7 @@ export function vmCollection(truth: Truth): Collection<'vm'> {
     const parts = parseVmName(name)
     const env = parts && truth.envs.get(keys.env(parts.env))
     const vm = env && expandOne(env, parts.index)
-    return vm && vmResource(truth, env, vm)
+    return vm && vmResource(sight(truth), env, vm)
   }
   const refuse = (name: string): never => fail('unsupported', 'VMs are made and removed with their ENV', { subject: `vm/${name}` })
   return {
@@ -36,45 +36,70 @@ function envOf(truth: Truth, name: string): EnvRecord {
 
 function* all(truth: Truth, under?: string): Generator<Resource<'vm'>> {
   const envs = under === undefined ? truth.envs.values() : [envOf(truth, under)]
-  for (const env of envs) for (const vm of expand(env)) yield vmResource(truth, env, vm)
+  const seen = sight(truth)
+  for (const env of envs) for (const vm of expand(env)) yield vmResource(seen, env, vm)
 }
 
-function vmResource(truth: Truth, env: EnvRecord, vm: VmSpec): Resource<'vm'> {
+/** What many VMs have in common, looked up once per call: ten thousand VMs of one ENV are on few hosts. */
+interface Sight {
+  truth: Truth
+  hostOf(name: string): { online: boolean; address?: string; addresses: boolean }
+  revisionOf(env: EnvRecord): string
+}
+
+function sight(truth: Truth): Sight {
+  const hosts = new Map<string, ReturnType<Sight['hostOf']>>()
+  let last: { name: string; revision: string } | undefined
+  return {
+    truth,
+    hostOf(name) {
+      const known = hosts.get(name)
+      if (known) return known
+      const record = truth.hosts.get(keys.host(name))
+      const found = { online: truth.presences.get(keys.presence(name)) !== undefined, address: record?.address.replace(/:\d+$/, ''), addresses: record?.addresses ?? false }
+      hosts.set(name, found)
+      return found
+    },
+    revisionOf({ name }) {
+      if (last?.name !== name) last = { name, revision: String(truth.envs.entry(keys.env(name))?.revision ?? 0) }
+      return last.revision
+    },
+  }
+}
+
+function vmResource(seen: Sight, env: EnvRecord, vm: VmSpec): Resource<'vm'> {
   return {
     kind: 'vm',
     name: vmName(env.name, vm.index),
     uid: vm.id,
-    revision: String(truth.envs.entry(keys.env(env.name))?.revision ?? 0),
+    revision: seen.revisionOf(env),
     owner: env.owner,
     created: env.created,
     ...(env.removing === undefined ? {} : { removing: env.removing }),
     spec: vm,
-    status: vmStatus(truth, env, vm),
+    status: vmStatus(seen, env, vm),
   }
 }
 
-function vmStatus(truth: Truth, env: EnvRecord, vm: VmSpec): VmStatus {
+function vmStatus({ truth, hostOf }: Sight, env: EnvRecord, vm: VmSpec): VmStatus {
   const record = truth.vms.get(keys.vm(vm.id))
-  const claim = truth.claims.get(keys.claim(vm.id))
-  const host = record?.host ?? claim?.host
+  const host = record?.host ?? truth.claims.get(keys.claim(vm.id))?.host
   if (host === undefined) {
     const phase = phaseOf(truth, env)
     const reason = phase?.problems?.find((one) => one.vm === vmName(env.name, vm.index))?.problem
     return { state: phase?.phase === 'failed' ? 'failed' : 'pending', ports: {}, ...(reason ? { problem: reason } : {}) }
   }
-  const lost = truth.presences.get(keys.presence(host)) === undefined
-  const state: VmState = lost ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? 'starting')
-  const facts = truth.hosts.get(keys.host(host))
-  const address = facts?.address.replace(/:\d+$/, '')
-  return {
-    state,
-    host,
-    ...(address === undefined ? {} : { address }),
-    ...(record ? { ...(facts?.addresses ? { ip: record.ip } : {}), mac: record.mac, since: record.since } : {}),
-    ports: record?.ports ?? {},
-    ...(record?.pid === undefined ? {} : { pid: record.pid }),
-    ...(record?.problem ? { problem: record.problem } : {}),
-  }
+  const { online, address, addresses } = hostOf(host)
+  const state: VmState = !online ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? 'starting')
+  const status: VmStatus = { state, host, ports: record?.ports ?? {} }
+  if (address !== undefined) status.address = address
+  if (!record) return status
+  if (addresses) status.ip = record.ip
+  status.mac = record.mac
+  status.since = record.since
+  if (record.pid !== undefined) status.pid = record.pid
+  if (record.problem) status.problem = record.problem
+  return status
 }
 
 function listen(truth: Truth, under: string | undefined, touch: (name: string) => void): () => void {

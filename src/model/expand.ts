@@ -58,18 +58,9 @@ export function demandOf(spec: EnvSpec): Demand {
 /** The groups of a kept spec; a spec that admission has not filled in yet has none to give. */
 export const fullGroups = (spec: EnvSpec): FullGroup[] => spec.groups as FullGroup[]
 
-const vmOf = (env: EnvRoot, group: FullGroup, index: number): VmSpec => ({
-  id: vmId(env.uid, index),
-  env: env.name,
-  index,
-  image: group.image,
-  digest: group.digest,
-  engine: group.engine,
-  cpu: group.cpu,
-  memMb: group.memMb,
-  diskMb: group.diskMb,
-  ports: group.ports,
-  denyOutgoing: env.spec.denyOutgoing,
-  stopped: env.spec.stopped,
-  ...(env.spec.host === undefined ? {} : { host: env.spec.host }),
-})
+function vmOf({ name, uid, spec }: EnvRoot, group: FullGroup, index: number): VmSpec {
+  const { image, digest, engine, cpu, memMb, diskMb, ports } = group
+  const vm: VmSpec = { id: vmId(uid, index), env: name, index, image, digest, engine, cpu, memMb, diskMb, ports, denyOutgoing: spec.denyOutgoing, stopped: spec.stopped }
+  if (spec.host !== undefined) vm.host = spec.host
+  return vm
+}
