@@ -194,7 +194,8 @@ describe('the agent, spoken to frame by frame', () => {
     it('comes in spite of somebody who never stops', async () => {
       const started = performance.now()
       const ran = await talk.run(3, '(while :; do echo again; sleep 0.02; done) & echo first')
-      assert.match(ran.stdout, /^first\n(again\n)+$/)
+      assert.match(ran.stdout, /^(again\n)*first\n(again\n)*$/) // Which of the two writes first is theirs to race for.
+      assert.match(ran.stdout, /again/)
       assert.ok(performance.now() - started < 5000)
     })
     it('loses nothing that was written before it, however slow the host', async () => {
