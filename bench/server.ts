@@ -31,14 +31,15 @@ export async function startServer(ground: Ground, { program = [join(root, 'ttser
   const log = join(dir, 'server.log')
   const [first = '', ...before] = program
   const child = spawn(first, [...before, '--serv-port', String(port), '--log-path', log, ...flags], { env, stdio: 'ignore' })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  let unstartable: Error | undefined
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', (fault) => ((unstartable = fault), resolve())))
   await using starting = new AsyncDisposableStack()
   starting.defer(async () => {
     child.kill('SIGTERM')
     await ended
     spawnSync(join(root, 'ttserver'), ['down', '--destroy', '--serv-port', String(port), ...flags], { env })
   })
-  await answers(port, { child, log, signal: ground.signal })
+  await answers(port, { child, log, signal: ground.signal, fault: () => unstartable })
   const token = readFileSync(join(dir, 'data', 'token'), 'utf8').trim()
   const transport = starting.use(nodeTransport())
   const cloud = httpCloud(`http://127.0.0.1:${port}`, { token, world: realWorld, ...transport })
@@ -52,9 +53,11 @@ export function plainEnv(home: string): NodeJS.ProcessEnv {
   return { PATH, HOME: home, LANG: 'C.UTF-8', ...(TT_IMAGE_CACHE === undefined ? {} : { TT_IMAGE_CACHE }) }
 }
 
-async function answers(port: number, { child, log, signal }: { child: ChildProcess; log: string; signal: AbortSignal }): Promise<void> {
+async function answers(port: number, { child, log, signal, fault }: { child: ChildProcess; log: string; signal: AbortSignal; fault: () => Error | undefined }): Promise<void> {
   for (let tries = 0; tries < 1200; tries++) {
     if (await pings(port)) return
+    const why = fault()
+    if (why) throw why
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended: ${existsSync(log) ? readFileSync(log, 'utf8').slice(-2000) : 'it said nothing'}`)
     await sleep(50, undefined, { signal })
   }
