@@ -1,11 +1,13 @@
+import { apiRates } from './api-rates.ts'
 import type { Bench } from './bench.ts'
 import { clientStart } from './client-start.ts'
 import { coldStart } from './cold-start.ts'
 import { idleServer } from './idle-server.ts'
 import { oneLink } from './one-link.ts'
+import { restart } from './restart.ts'
 import { roundTrip } from './round-trip.ts'
 import { setUp } from './set-up.ts'
 import { tenThousand } from './ten-thousand.ts'
 
 /** In the order they are run and shown. */
-export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, idleServer, oneLink, setUp]
+export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, setUp]

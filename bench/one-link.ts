@@ -56,6 +56,8 @@ const link = (number: number): Link => ({
   mac: `52:54:00:ca:00:${(number + 2).toString(16).padStart(2, '0')}`,
   ports: { 22: 42_000 + number },
   denyOutgoing: false,
+  deny: [],
+  peers: [],
 })
 
 /** Joins the bridge and the sets of the driver, whose names say what they are: this is what it would do, done by hand. */

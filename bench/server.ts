@@ -22,15 +22,20 @@ export interface Server extends AsyncDisposable {
 
 let nextPort = 9527
 
+export interface Starting {
+  program?: string[]
+  flags?: string[]
+  /** Of a server that ran before, whose things it goes on with. */
+  place?: { port: number; dir: string }
+}
+
 /** Starts one and waits until it answers. Disposing it takes away everything of it. */
-export async function startServer(ground: Ground, { program = [join(root, 'ttserver')], flags = [] }: { program?: string[]; flags?: string[] } = {}): Promise<Server> {
-  const port = nextPort++
-  const dir = mkdtempSync(join(ground.dir, 'server-'))
-  spawnSync('chmod', ['755', dir])
+export async function startServer(ground: Ground, { program = [join(root, 'ttserver')], flags = [], place = newPlace(ground) }: Starting = {}): Promise<Server> {
+  const { port, dir } = place
   const env = { ...plainEnv(dir), TT_SERVER: `127.0.0.1:${port}`, TT_DATA_DIR: join(dir, 'data'), TT_CONFIG: join(dir, 'config.json') }
   const log = join(dir, 'server.log')
   const [first = '', ...before] = program
-  const child = spawn(first, [...before, '--serv-port', String(port), '--log-path', log, ...flags], { env, stdio: 'ignore' })
+  const child = spawn(first, [...before, '--serv-port', String(port), '--log-path', log, '--rate-limit=0', ...flags], { env, stdio: 'ignore' })
   let unstartable: Error | undefined
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()).once('error', (fault) => ((unstartable = fault), resolve())))
   await using starting = new AsyncDisposableStack()
@@ -45,6 +50,13 @@ export async function startServer(ground: Ground, { program = [join(root, 'ttser
   const cloud = httpCloud(`http://127.0.0.1:${port}`, { token, world: realWorld, ...transport })
   const running = starting.move()
   return { pid: child.pid ?? 0, port, token, cloud, env, [Symbol.asyncDispose]: () => running.disposeAsync() }
+}
+
+/** Where a server will be: a port and a directory that others may pass through, as VMs run as users of their own. */
+export function newPlace(ground: Ground): { port: number; dir: string } {
+  const dir = mkdtempSync(join(ground.dir, 'server-'))
+  spawnSync('chmod', ['755', dir])
+  return { port: nextPort++, dir }
 }
 
 /** An environment without settings of ours, except where the machine's images lie. */

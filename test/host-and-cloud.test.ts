@@ -12,7 +12,7 @@ import type { VmState } from '../src/model/vm.ts'
 import { memoryStore } from '../src/store/memory.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 
-const spec = (count: number, more: Partial<EnvAsked> = {}): EnvAsked => ({ groups: [{ image: 'fake:micro', count }], lifetimeSeconds: null, ...more })
+const spec = (count: number, more: Partial<EnvAsked> = {}): EnvAsked => ({ groups: [{ image: 'fake:micro', count }], lifetimeSeconds: 3600, ...more })
 const within = (ms: number, what: string, signal = AbortSignal.timeout(ms)) => ({ signal, what })
 
 /** Resolves when the condition holds, asked every few ms. */

@@ -6,6 +6,8 @@ import type { Demand } from '../model/expand.ts'
 import type { HostSpec, HostStatus } from '../model/host.ts'
 import type { ImageSpec, ImageStatus } from '../model/image.ts'
 import { type Kind, kinds, type Kinds } from '../model/kinds.ts'
+import { type TaskSpec, type TaskStatus, taskStates, taskVerbs } from '../model/task.ts'
+import { roles, TokenSpec, type TokenStatus, UserSpec, type UserStatus } from '../model/user.ts'
 import type { VmSpec, VmStatus } from '../model/vm.ts'
 
 /** What the server answers, for the documentation: every schema is held to the type it describes by the compiler. */
@@ -30,7 +32,7 @@ export const ProblemAnswer = exactly<Problem>()(
   }),
 )
 
-export const AboutAnswer = exactly<About>()(v.object({ cloud: v.string(), version: v.string(), user: v.string(), role: v.picklist(['admin', 'user']) }))
+export const AboutAnswer = exactly<About>()(v.object({ cloud: v.string(), version: v.string(), user: v.string(), role: v.picklist(roles) }))
 
 const demand = exactly<Demand>()(v.object({ cpu: v.number(), memMb: v.number(), diskMb: v.number(), vms: v.number() }))
 
@@ -41,6 +43,7 @@ const envStatus = exactly<EnvStatus>()(
     ready: v.number(),
     expires: v.optional(time),
     since: time,
+    task: v.optional(v.pipe(v.string(), v.description('Its last task'))),
     problems: v.optional(v.array(v.object({ vm: v.optional(v.string()), problem: ProblemAnswer }))),
     more: v.optional(v.number()),
   }),
@@ -59,6 +62,7 @@ const vmSpec = exactly<VmSpec>()(
     diskMb: v.number(),
     ports: v.array(v.number()),
     denyOutgoing: v.boolean(),
+    deny: v.array(v.string()),
     stopped: v.boolean(),
     host: v.optional(v.string()),
   }),
@@ -102,6 +106,7 @@ const imageSpec = exactly<ImageSpec>()(
     digest: v.string(),
     agent: v.picklist(['rexec', 'none', 'engine']),
     features: v.array(v.string()),
+    owner: v.optional(v.string()),
     cpu: v.number(),
     memMb: v.number(),
     diskMb: v.number(),
@@ -113,11 +118,21 @@ const imageSpec = exactly<ImageSpec>()(
 
 const imageStatus = exactly<ImageStatus>()(v.object({ hosts: v.array(v.string()) }))
 
+const userStatus = exactly<UserStatus>()(v.object({ envs: v.number(), used: demand }))
+const tokenStatus = exactly<TokenStatus>()(v.object({ expired: v.boolean() }))
+const taskSpec = exactly<TaskSpec>()(v.object({ verb: v.picklist(taskVerbs), subject: v.string(), limitSeconds: v.number() }))
+const taskStatus = exactly<TaskStatus>()(
+  v.object({ state: v.picklist(taskStates), done: v.number(), total: v.number(), started: v.optional(time), ended: v.optional(time), problem: v.optional(ProblemAnswer) }),
+)
+
 const states: { [K in Kind]: { spec: v.GenericSchema<unknown, Kinds[K]['spec']>; status: v.GenericSchema<unknown, Kinds[K]['status']> } } = {
   env: { spec: EnvSpec, status: envStatus },
   vm: { spec: vmSpec, status: vmStatus },
   host: { spec: hostSpec, status: hostStatus },
   image: { spec: imageSpec, status: imageStatus },
+  task: { spec: taskSpec, status: taskStatus },
+  user: { spec: UserSpec, status: userStatus },
+  token: { spec: TokenSpec, status: tokenStatus },
 }
 
 /** A resource of each kind. */
@@ -133,6 +148,7 @@ function resourceAnswer(kind: Kind) {
     owner: v.string(),
     created: time,
     removing: v.optional(v.pipe(time, v.description('When its removal was asked for'))),
+    reduced: v.optional(v.pipe(v.literal(true), v.description("Another's: name, owner, created, expires and vms are told, the rest says nothing"))),
     spec,
     status: v.optional(status),
   })

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { EnvSpec } from '../model/env.ts'
 import type { SessionRequest } from '../model/session.ts'
+import { TokenSpec, UserSpec } from '../model/user.ts'
 
 /** What callers send, checked at the door. Bounds here keep one request small; what a cloud allows is the cloud's to say. */
 
@@ -12,12 +13,17 @@ const putFields = {
   uid: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9]{4,32}$/, '4 to 32 of a-z and 0-9'), v.description('Makes a creation repeatable: a put that meets its own uid is a repeat'))),
   owner: v.optional(v.pipe(name, v.description('Whose it is to be; only an admin may name another'))),
 }
+const task = v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9]{4,32}$/, '4 to 32 of a-z and 0-9'), v.description('Makes a change repeatable: with the id of a task that is there it is its repeat')))
+
 /** As documented. */
-export const PutEnv = v.strictObject({ spec: EnvSpec, ...putFields })
+export const PutEnv = v.strictObject({ spec: EnvSpec, ...putFields, task })
+export const PutUser = v.strictObject({ spec: UserSpec, ...putFields })
+export const PutToken = v.strictObject({ spec: TokenSpec, ...putFields })
 /** As checked at the door: the spec is the cloud's to check, so that its words are the same near and far. */
-export const PutEnvelope = v.strictObject({ spec: v.record(v.string(), v.unknown(), 'an object'), ...putFields })
+export const PutEnvelope = v.strictObject({ spec: v.record(v.string(), v.unknown(), 'an object'), ...putFields, task })
 
 export const PatchEnv = v.strictObject({
+  task,
   spec: v.pipe(v.record(v.string(), v.unknown(), 'an object'), v.description('The members of the spec to change; null takes one out')),
 })
 
@@ -63,7 +69,11 @@ export const Request = v.variant('type', [
   }),
   v.strictObject({ type: v.literal('logs'), vms, follow: v.optional(v.boolean()) }),
   v.strictObject({ type: v.literal('console'), vms }),
-  v.strictObject({ type: v.literal('doctor') }),
+  v.strictObject({ type: v.literal('ping'), vms, timeoutMs: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(600_000)) }),
+  v.strictObject({ type: v.literal('events'), follow: v.optional(v.boolean()), envs: v.optional(v.pipe(v.array(name), v.maxLength(1000))) }),
+  v.strictObject({ type: v.literal('audit'), follow: v.optional(v.boolean()), last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000))) }),
+  v.strictObject({ type: v.literal('reload') }),
+  v.strictObject({ type: v.literal('doctor'), fix: v.optional(v.boolean()) }),
   v.strictObject({ type: v.literal('build'), image: name }),
 ])
 
@@ -80,6 +90,12 @@ const seconds = v.pipe(
 )
 const flag = v.pipe(v.picklist(['0', '1'], '0 or 1'), v.description('1: go on with what comes'), v.transform((value) => value === '1'))
 export const Wait = v.strictObject({ wait: v.optional(seconds) })
-export const Under = v.strictObject({ under: v.optional(v.pipe(name, v.description('Only what belongs to this ENV'))) })
+export const Under = v.strictObject({
+  under: v.optional(v.pipe(name, v.description('Only what belongs to this'))),
+  all: v.optional(v.pipe(v.picklist(['0', '1'], '0 or 1'), v.description("1: also what is others', as far as the caller may see it"), v.transform((value) => value === '1'))),
+})
+const keepDisks = v.optional(v.pipe(v.picklist(['0', '1'], '0 or 1'), v.description('1: the disks of its VMs stay, as images of its owner'), v.transform((value) => value === '1')))
+const sameUid = v.optional(v.pipe(text(32), v.description('Only the ENV with this uid, and no other that has the name by now')))
+export const RemoveEnv = v.strictObject({ wait: v.optional(seconds), task, keepDisks, uid: sameUid })
 export const Follow = v.strictObject({ follow: v.optional(flag) })
 export const Nothing = v.strictObject({})

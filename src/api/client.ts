@@ -1,6 +1,6 @@
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
-import type { About, Change, Cloud, Collection, Listing, PutOptions } from '../model/cloud.ts'
+import type { About, Change, Cloud, Collection, Listing, ListOptions, PutOptions } from '../model/cloud.ts'
 import { errorOf, fail, type Problem, TtError } from '../model/errors.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import type { Session, SessionRequest } from '../model/session.ts'
@@ -9,6 +9,7 @@ import { type Connection, connection, parsed } from './client/connection.ts'
 import { eventsOf, linesOf } from './client/events.ts'
 import { foreign, late, lost, unreachable } from './client/faults.ts'
 import { lineSession } from './client/line-session.ts'
+import { patiently } from './client/patience.ts'
 import { socketSession } from './client/socket-session.ts'
 import { browserSocket, fetchTransport, type OpenSocket, type Transport } from './client/transport.ts'
 import { tagOf } from './preconditions.ts'
@@ -44,7 +45,7 @@ export function httpCloud(url: string, options: HttpCloudOptions): Cloud {
     },
     collection: (kind) => httpCollection(server, kind),
     async open(asked, call) {
-      if (needsInput(asked)) return joined(server, asked, { socket, token, call, world, firstByteMs })
+      if (needsInput(asked)) return patiently(() => joined(server, asked, { socket, token, call, world, firstByteMs }), { world, limitMs: firstByteMs, signal: call?.signal })
       const answer = await server.ask('POST', pathOf('session'), { accept: 'application/x-ndjson', body: asked, call })
       answer.detach()
       return lineSession(answer, server.place)
@@ -61,19 +62,23 @@ function httpCollection<K extends Kind>(server: Connection, kind: K): Collection
   }
   return {
     get: (name, call) => one('GET', name, { call }),
-    async list({ under } = {}, call) {
-      const value = await server.json('GET', pathTo(kind) + queryOf(under), { accept: json, call })
+    async list(options = {}, call) {
+      const value = await server.json('GET', pathTo(kind) + queryOf(options), { accept: json, call })
       return isListing(value, kind) ? value : notOurs(server)
     },
     put: (name, { expect, ...body }, call) => one('PUT', name, { headers: conditionOf(expect), body, call }),
-    async remove(name, call) {
-      await server.json('DELETE', pathTo(kind, name), { accept: json, call })
+    async remove(name, options = {}, call) {
+      await server.json('DELETE', pathTo(kind, name) + queryOf(options), { accept: json, call })
     },
-    watch: ({ under } = {}, call) => changes(server, kind, { under, call }),
+    watch: (options = {}, call) => changes(server, kind, { ...options, call }),
   }
 }
 
-const queryOf = (under: string | undefined) => (under === undefined ? '' : `?${new URLSearchParams({ under }).toString()}`)
+/** What is set, as a query; a switch that is on is 1. */
+function queryOf(options: object): string {
+  const set = Object.entries(options).flatMap(([name, value]: [string, unknown]) => (typeof value === 'string' ? [[name, value] as [string, string]] : value === true ? [[name, '1'] as [string, string]] : []))
+  return set.length === 0 ? '' : `?${new URLSearchParams(set).toString()}`
+}
 
 function conditionOf(expect: PutOptions<Kind>['expect']): Record<string, string> {
   if (expect === undefined) return {}
@@ -81,10 +86,10 @@ function conditionOf(expect: PutOptions<Kind>['expect']): Record<string, string>
   return { 'if-match': tagOf(expect) ?? fail('invalid', `${JSON.stringify(expect.slice(0, 80))} is no revision`) }
 }
 
-async function* changes<K extends Kind>(server: Connection, kind: K, { under, call }: { under?: string; call?: Call }): AsyncGenerator<Change<K>> {
+async function* changes<K extends Kind>(server: Connection, kind: K, { call, ...options }: ListOptions & { call?: Call }): AsyncGenerator<Change<K>> {
   if (call?.signal?.aborted) return
   try {
-    const answer = await server.ask('GET', pathTo(kind) + queryOf(under), { accept: 'text/event-stream', silenceMs: watchSilenceMs, call })
+    const answer = await server.ask('GET', pathTo(kind) + queryOf(options), { accept: 'text/event-stream', silenceMs: watchSilenceMs, call })
     const lines = linesOf(answer.body, { most: eventLength, endless: () => foreign(server.place, 'an event of it is endless') })
     for await (const { event, data } of eventsOf(lines)) yield changeOf(event, parsed(data, server.place), { server, kind })
     throw lost(server.place, 'the watch ended')

@@ -1,11 +1,11 @@
 import type * as v from 'valibot'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
-import type { Change, Cloud } from '../model/cloud.ts'
+import type { Change, Cloud, ListOptions } from '../model/cloud.ts'
 import type { EnvAsked } from '../model/env.ts'
 import { asTtError, fail } from '../model/errors.ts'
 import type { Kind } from '../model/kinds.ts'
-import { Follow, Nothing, PatchEnv, PutEnv, PutEnvelope, Request, requestOf, Run, Under, Wait } from './bodies.ts'
+import { Follow, Nothing, PatchEnv, PutEnv, PutEnvelope, PutToken, PutUser, RemoveEnv, Request, requestOf, Run, Under, Wait } from './bodies.ts'
 import { mergePatch } from './merge-patch.ts'
 import type { Reply } from './reply.ts'
 import { perKind, type RouteId } from './routes.ts'
@@ -24,7 +24,7 @@ export interface Asking<Q, B> {
   /** `Accept: text/event-stream`. */
   wantsEvents: boolean
   /** Counters of the server, as text. */
-  metrics: () => string
+  metrics: () => Promise<string>
   /** This interface as OpenAPI. */
   openapi: () => Promise<unknown>
   world: World
@@ -50,6 +50,21 @@ const listing = (kind: Kind) =>
     answer: ({ cloud, query, wantsEvents, call }) => (wantsEvents ? changesOf(cloud, kind, { ...query, call }) : listOf(cloud, kind, { ...query, call })),
   })
 
+const keeping = (kind: 'user' | 'token') =>
+  endpoint({
+    query: Nothing,
+    body: PutEnvelope,
+    shown: kind === 'user' ? PutUser : PutToken,
+    conditional: true,
+    answer: async ({ cloud, params, body, expect, call }) => ({ type: 'resource', resource: await cloud.collection(kind).put(params.name ?? '', { ...body, spec: body.spec as never, expect }, call) }),
+  })
+
+const removing = (kind: 'user' | 'token' | 'task' | 'image') =>
+  plain(async ({ cloud, params, call }) => {
+    await cloud.collection(kind).remove(params.name ?? '', {}, call)
+    return { type: 'nothing' }
+  })
+
 const getting = (kind: Kind) =>
   plain(async ({ cloud, params, call }) => ({ type: 'resource', resource: await cloud.collection(kind).get(params.name ?? '', call) }))
 
@@ -63,7 +78,7 @@ export const endpoints: Record<RouteId, Endpoint> = {
     return { type: 'json', value: { version, ...about } }
   }),
   about: plain(async ({ cloud, call }) => ({ type: 'json', value: await cloud.about(call) })),
-  metrics: plain(async ({ metrics }) => ({ type: 'text', contentType: 'text/plain; version=0.0.4', text: metrics() })),
+  metrics: plain(async ({ metrics }) => ({ type: 'text', contentType: 'text/plain; version=0.0.4', text: await metrics() })),
   openapi: plain(async ({ openapi }) => ({ type: 'json', value: await openapi() })),
   'get-env': endpoint({
     query: Wait,
@@ -90,7 +105,7 @@ export const endpoints: Record<RouteId, Endpoint> = {
         const seen = await asking.cloud.collection('env').get(asking.params.name ?? '', asking.call)
         const spec = mergePatch(seen.spec, body.spec) as EnvAsked
         try {
-          return await keptEnv({ ...asking, expect: asking.expect ?? seen.revision, put: { spec } })
+          return await keptEnv({ ...asking, expect: asking.expect ?? seen.revision, put: { spec, task: body.task } })
         } catch (thrown) {
           const lostRace = asTtError(thrown).code === 'conflict' && asking.expect === undefined
           if (!lostRace || tries >= 10) throw thrown
@@ -99,14 +114,20 @@ export const endpoints: Record<RouteId, Endpoint> = {
     },
   }),
   'remove-env': endpoint({
-    query: Wait,
+    query: RemoveEnv,
     async answer({ cloud, params, query, world, call }) {
       const name = params.name ?? ''
-      await cloud.collection('env').remove(name, call)
+      await cloud.collection('env').remove(name, { task: query.task, keepDisks: query.keepDisks, uid: query.uid }, call)
       const resource = query.wait === undefined ? await present(cloud, name, call) : await settledEnv(cloud, name, { seconds: query.wait, world, call })
       return resource?.removing === undefined ? { type: 'nothing' } : { type: 'resource', resource, status: 202 }
     },
   }),
+  'put-user': keeping('user'),
+  'put-token': keeping('token'),
+  'remove-user': removing('user'),
+  'remove-token': removing('token'),
+  'remove-task': removing('task'),
+  'remove-image': removing('image'),
   'list-vms-of-env': plain(({ cloud, params, wantsEvents, call }) => {
     const options = { under: params.name ?? '', call }
     return wantsEvents ? changesOf(cloud, 'vm', options) : listOf(cloud, 'vm', options)
@@ -145,14 +166,14 @@ export const endpoints: Record<RouteId, Endpoint> = {
   'join-session': plain(async () => fail('invalid', 'this path is for WebSockets', { subject: 'session', remedy: 'POST the request here, or connect by WebSocket' })),
 }
 
-const listOf = async (cloud: Cloud, kind: Kind, { under, call }: { under?: string; call: Call }): Promise<Reply> => ({
+const listOf = async (cloud: Cloud, kind: Kind, { call, ...options }: ListOptions & { call: Call }): Promise<Reply> => ({
   type: 'list',
-  listing: await cloud.collection(kind).list({ under }, call),
+  listing: await cloud.collection(kind).list(options, call),
 })
 
 /** The first change is awaited, so that a refusal is an answer of its own and no event. */
-async function changesOf(cloud: Cloud, kind: Kind, { under, call }: { under?: string; call: Call }): Promise<Reply> {
-  const iterator = cloud.collection(kind).watch({ under }, call)[Symbol.asyncIterator]()
+async function changesOf(cloud: Cloud, kind: Kind, { call, ...options }: ListOptions & { call: Call }): Promise<Reply> {
+  const iterator = cloud.collection(kind).watch(options, call)[Symbol.asyncIterator]()
   const first = await iterator.next()
   return { type: 'changes', changes: resumed(first, iterator) }
 }
@@ -165,7 +186,7 @@ async function* resumed(first: IteratorResult<Change<Kind>>, iterator: AsyncIter
   }
 }
 
-async function keptEnv(asking: Omit<Asking<{ wait?: number }, never>, 'body'> & { put: { spec: EnvAsked; uid?: string; owner?: string } }): Promise<Reply> {
+async function keptEnv(asking: Omit<Asking<{ wait?: number }, never>, 'body'> & { put: { spec: EnvAsked; uid?: string; owner?: string; task?: string } }): Promise<Reply> {
   const { cloud, params, query, expect, put, world, call } = asking
   const name = params.name ?? ''
   const kept = await cloud.collection('env').put(name, { ...put, expect }, call)

@@ -4,21 +4,22 @@ import type { World } from '../base/world.ts'
 import type { Cloud } from '../model/cloud.ts'
 import { fail, type Problem, problemOf, TtError } from '../model/errors.ts'
 import { shown } from '../model/names.ts'
-import type { User } from '../model/user.ts'
+import type { Caller, Origin, User } from '../model/user.ts'
 import { jsonBody } from './body.ts'
 import { checked } from './checked.ts'
 import { type Endpoint, endpoints } from './endpoints.ts'
 import type { Metrics } from './metrics.ts'
 import { expectOf } from './preconditions.ts'
 import { type Match, match } from './routes.ts'
+import { retryAfterSeconds } from './refusal.ts'
 import { send, sendProblem } from './sending.ts'
 
 /** What a server is made of. */
 export interface ServerParts {
   /** The Cloud as this user may see it. Called per request. */
-  cloudFor(user: User): Cloud
-  /** Whose token it is; compares in constant time. */
-  authenticate(token: string): User | undefined | Promise<User | undefined>
+  cloudFor(user: User, origin: Origin): Cloud
+  /** Whose token it is; compares in constant time. `from` is the address it came from. May refuse with `unauthenticated` itself, to say why to who has the token. */
+  authenticate(token: string, from?: string): Caller | undefined | Promise<Caller | undefined>
   world: World
   log: Log
 }
@@ -42,21 +43,21 @@ export interface Flight {
 export async function exchange(request: IncomingMessage, response: ServerResponse, parts: Exchanging): Promise<void> {
   const { world, metrics } = parts
   const began = world.ticks()
-  const id = requestId(request.headers['x-request-id']) ?? parts.nextId()
+  const id = requestId(request) ?? parts.nextId()
   const { method = 'GET' } = request
   const path = pathOf(request.url ?? '/')
   const log = parts.log.with({ request: id, method, path: path.raw })
-  const seen: { user?: User; route?: string } = {}
+  const seen: Seen = {}
   for (const [name, value] of fixedHeaders) response.setHeader(name, value)
   response.setHeader('x-request-id', id)
   try {
-    await answer({ request, response, path, parts, seen })
+    await answer({ request, response, id, path, parts, seen })
   } catch (thrown) {
     refuse(thrown, { response, log, id })
   }
   const ms = world.ticks() - began
   metrics.answered(seen.route ?? 'none', response.statusCode, ms)
-  const note = { status: response.statusCode, ms: Math.round(ms * 10) / 10, user: seen.user?.name }
+  const note = { status: response.statusCode, ms: Math.round(ms * 10) / 10, user: seen.caller?.user.name, token: seen.caller?.token }
   if (method === 'GET' || method === 'HEAD') log.debug('answered', note)
   else log.info('answered', note)
 }
@@ -74,18 +75,25 @@ interface Path {
 interface Answering {
   request: IncomingMessage
   response: ServerResponse
+  id: string
   path: Path
   parts: Exchanging
-  /** What the log is to say, filled in as it becomes known. */
-  seen: { user?: User; route?: string }
+  seen: Seen
 }
 
-async function answer({ request, response, path, parts, seen }: Answering): Promise<void> {
+/** What the log is to say, filled in as it becomes known. */
+interface Seen {
+  caller?: Caller
+  route?: string
+}
+
+async function answer({ request, response, id, path, parts, seen }: Answering): Promise<void> {
   const { method: spoken = 'GET' } = request
   const method = spoken === 'HEAD' ? 'GET' : spoken
   const isPing = path.raw === '/ping' && method === 'GET'
-  const user = isPing ? nobody : await authenticated(request, parts)
-  seen.user = user
+  const caller = isPing ? { user: nobody } : await authenticated(request, parts)
+  seen.caller = caller
+  using _ = heeded(caller, parts.flight.controller)
   const found = matched(method, path.raw)
   const { route } = found
   if (!route) {
@@ -95,7 +103,7 @@ async function answer({ request, response, path, parts, seen }: Answering): Prom
     return
   }
   seen.route = route.id
-  const reply = await endpoints[route.id].answer(await asking({ request, path, parts, found: { ...found, route }, user }))
+  const reply = await endpoints[route.id].answer(await asking({ request, id, path, parts, found: { ...found, route }, caller }))
   // The head alone is wanted, so whatever would stream is ended before it begins.
   if (spoken === 'HEAD') parts.flight.controller.abort()
   await send(reply, { response, world: parts.world, signal: parts.flight.controller.signal })
@@ -108,8 +116,8 @@ const notOffered = (method: string, path: string, found: Match): Problem => ({
   remedy: `use ${allowed(found)}`,
 })
 
-async function asking(from: { request: IncomingMessage; path: Path; parts: Exchanging; found: Match & { route: NonNullable<Match['route']> }; user: User }) {
-  const { request, path, parts, found, user } = from
+async function asking(from: { request: IncomingMessage; id: string; path: Path; parts: Exchanging; found: Match & { route: NonNullable<Match['route']> }; caller: Caller }) {
+  const { request, id, path, parts, found, caller } = from
   const endpoint: Endpoint = endpoints[found.route.id]
   const { headers } = request
   const expect = expectOf(headers['if-match'], request.method === 'GET' || request.method === 'HEAD' ? undefined : headers['if-none-match'])
@@ -118,7 +126,7 @@ async function asking(from: { request: IncomingMessage; path: Path; parts: Excha
   const wantsEvents = /\btext\/event-stream\b/.test(headers.accept ?? '')
   parts.flight.endless = wantsEvents || isPatient(query)
   return {
-    cloud: parts.cloudFor(user),
+    cloud: parts.cloudFor(caller.user, { request: id, token: caller.token }),
     params: found.params,
     query,
     body: endpoint.body ? checked(endpoint.body, await jsonBody(request), 'the body') : undefined,
@@ -137,10 +145,18 @@ const isPatient = (query: unknown) => ['wait', 'follow'].some((name) => Boolean(
 const nobody: User = { name: 'nobody', role: 'user' }
 
 /** Refuses without a valid token, whatever the path: a stranger learns nothing of what is there. */
-export async function authenticated({ headers }: IncomingMessage, { authenticate }: ServerParts): Promise<User> {
+export async function authenticated({ headers, socket }: IncomingMessage, { authenticate }: ServerParts): Promise<Caller> {
   const token = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1]
-  const user = token === undefined ? undefined : await authenticate(token)
-  return user ?? fail('unauthenticated', token === undefined ? 'no token was given' : 'the token is not valid', { remedy: 'send the header "authorization: Bearer TOKEN"' })
+  const caller = token === undefined ? undefined : await authenticate(token, socket.remoteAddress)
+  return caller ?? fail('unauthenticated', token === undefined ? 'no token was given' : 'the token is not valid', { remedy: 'send the header "authorization: Bearer TOKEN"' })
+}
+
+/** Ends what is done for a caller when the caller's token ends. */
+export function heeded({ revoked }: Caller, controller: AbortController): Disposable {
+  const end = () => controller.abort(revoked?.reason)
+  if (revoked?.aborted) end()
+  else revoked?.addEventListener('abort', end, { once: true })
+  return { [Symbol.dispose]: () => revoked?.removeEventListener('abort', end) }
 }
 
 /** Path and query as they came; an absolute URL, as for proxies, is taken for its path. */
@@ -170,8 +186,11 @@ function queryOf(query: string): Record<string, string> {
   return Object.fromEntries(entries)
 }
 
-/** A caller's own id, if it is harmless in a header and a log. */
-const requestId = (given: string | string[] | undefined): string | undefined => (typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined)
+/** A caller's own id of a request, if it is harmless in a header and a log. */
+export function requestId({ headers }: IncomingMessage): string | undefined {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined
+}
 
 function refuse(thrown: unknown, { response, log, id }: { response: ServerResponse; log: Log; id: string }): void {
   const problem = problemOf(thrown)
@@ -182,6 +201,7 @@ function refuse(thrown: unknown, { response, log, id }: { response: ServerRespon
     return
   }
   // A stranger is not kept: the rest of what it sends is not waited for.
+  if (problem.code === 'limited') response.setHeader('retry-after', retryAfterSeconds)
   if (problem.code === 'unauthenticated') response.setHeader('www-authenticate', 'Bearer').setHeader('connection', 'close')
   sendProblem(response, isFault ? { code: 'internal', message: 'the server has a fault', remedy: `look for the request ${id} in its log` } : problem)
 }

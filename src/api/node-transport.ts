@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import type { WebSocket } from 'ws'
+import type { ClientOptions, WebSocket } from 'ws'
 import { errorOf, type Problem } from '../model/errors.ts'
 import type { OpenSocket, Transport } from './client/transport.ts'
+import type { SecureDial } from './secure-dial.ts'
 import type { Wire } from './wire.ts'
 
 /** What `httpCloud` travels by on Node: connections that are kept, and `ws` once a session needs it. */
@@ -10,18 +11,23 @@ export interface NodeTransport extends Disposable {
   socket: OpenSocket
 }
 
-/** One per program. Disposing it closes the connections that are kept; none of them keeps the process alive. */
-export function nodeTransport(): NodeTransport {
+/**
+ * One per program and server. With a fingerprint, connections by TLS are to the server with that key and to no other. Disposing it closes the connections
+ * that are kept; none of them keeps the process alive.
+ */
+export function nodeTransport({ fingerprint }: { fingerprint?: string } = {}): NodeTransport {
   const agents = { 'http:': lazily(() => new (http().Agent)(agentOptions)), 'https:': lazily(() => new (https().Agent)(agentOptions)) }
-  const send: Transport = (method, url, { headers, body, signal }) => {
+  const dial = lazily(async () => (await import('./secure-dial.ts')).secureDial(fingerprint))
+  const send: Transport = async (method, url, { headers, body, signal }) => {
     const { protocol, hostname, port } = new URL(url)
     const secure = protocol === 'https:'
     const path = url.slice(url.indexOf('/', url.indexOf('//') + 2))
     const agent = agents[secure ? 'https:' : 'http:'].get()
+    if (secure) Object.assign(agent, { createConnection: await dial.get() })
     const length = body === undefined ? (method === 'PUT' || method === 'POST' ? { 'content-length': 0 } : {}) : { 'content-length': Buffer.byteLength(body) }
     return new Promise((resolve, reject) => {
       const request = (secure ? https() : http()).request(
-        { method, agent, path, host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? undefined : port, headers: { ...headers, ...length } },
+        { method, agent, path, host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? undefined : port, headers: { ...headers, ...length }, ...(secure ? { giveUp: signal } : {}) },
         (response) => {
           response.on('error', () => undefined) // Whoever reads the body hears of it there.
           stop = () => {
@@ -50,7 +56,7 @@ export function nodeTransport(): NodeTransport {
         throw fault
       }
     },
-    socket: nodeSocket,
+    socket: async (url, options) => nodeSocket(url, { ...options, ...(url.startsWith('wss:') ? { createConnection: await dial.get() } : {}) }),
     [Symbol.dispose]() {
       for (const agent of Object.values(agents)) agent.made()?.destroy()
     },
@@ -67,9 +73,15 @@ function lazily<T>(make: () => T) {
   return { get: () => (value ??= make()), made: () => value }
 }
 
-const nodeSocket: OpenSocket = async (url, { token, signal }) => {
+async function nodeSocket(url: string, { token, signal, createConnection }: Parameters<OpenSocket>[1] & { createConnection?: SecureDial }): Promise<Wire> {
   const { WebSocket } = await import('ws')
-  const socket: WebSocket = new WebSocket(url, { headers: { authorization: `Bearer ${token}` }, perMessageDeflate: false, maxPayload: 16 * 1024 * 1024, handshakeTimeout: 8000 })
+  const socket: WebSocket = new WebSocket(url, {
+    headers: { authorization: `Bearer ${token}` },
+    perMessageDeflate: false,
+    maxPayload: 16 * 1024 * 1024,
+    handshakeTimeout: 8000,
+    ...(createConnection ? { createConnection: createConnection as unknown as ClientOptions['createConnection'] } : {}),
+  })
   socket.binaryType = 'arraybuffer'
   return new Promise((resolve, reject) => {
     socket.on('error', reject)

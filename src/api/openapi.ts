@@ -73,7 +73,7 @@ function queryParameters({ query }: Endpoint): Json[] {
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({ name, in: 'query', ...(description === undefined ? {} : { description }), schema }))
 }
 
-const nameOf = (kind: Kind) => ({ env: 'Env', vm: 'Vm', host: 'Host', image: 'Image' })[kind]
+const nameOf = (kind: Kind) => ({ env: 'Env', vm: 'Vm', host: 'Host', image: 'Image', task: 'Task', user: 'User', token: 'Token' })[kind]
 const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` })
 const object = (properties: Json) => ({ type: 'object', properties, required: Object.keys(properties) })
 const answer = (description: string, content: Json, more: Json = {}) => ({ description, ...more, content })
@@ -87,6 +87,7 @@ const many = (kind: Kind) =>
     ...text(mediaTypes.events),
   })
 const frames = answer('One frame per line, as they come; a last line with an Error if the output broke', { [mediaTypes.frames]: { schema: ref('Frame') } })
+const done: Json = { 204: { description: 'Done' } }
 const about = answer('Who answers', json(ref('About')))
 
 const answers: Record<RouteId, Json> = {
@@ -100,6 +101,12 @@ const answers: Record<RouteId, Json> = {
   'put-env': { 200: one('env') },
   'patch-env': { 200: one('env') },
   'remove-env': { 202: { ...one('env'), description: 'Being removed' }, 204: { description: 'Gone' } },
+  'put-user': { 200: one('user') },
+  'put-token': { 200: one('token') },
+  'remove-user': done,
+  'remove-token': done,
+  'remove-task': done,
+  'remove-image': done,
   'list-vms-of-env': { 200: many('vm') },
   'get-vm-of-env': { 200: one('vm') },
   logs: { 200: answer('The bytes', text(mediaTypes.bytes)) },
@@ -131,7 +138,11 @@ const frame: Json = {
     typed('exit', { vm }, { code: { type: 'integer' }, signal: { type: 'string', description: 'What killed it, instead of a code' } }),
     typed('problem', { problem: ref('Problem') }, { vm }),
     typed('note', { text: string }, { host: string }),
-    typed('leak', { host: string, leak: object({ kind: string, subject: string, why: string }) }),
+    typed('leak', { host: string, leak: object({ kind: string, subject: string, why: string }) }, { fixed: { type: 'boolean' } }),
+    typed('finding', { host: string, finding: { ...object({ check: string, state: { enum: ['good', 'poor', 'bad'] }, message: string }), description: 'also remedy and fixed' } }),
+    typed('event', { event: { ...object({ time: string, subject: string, event: string, message: string }), description: 'also owner' } }),
+    typed('audit', { entry: { ...object({ time: string, user: string, action: string, subject: string, result: string }), description: 'also token and request' } }),
+    typed('reloaded', { host: string, changed: { type: 'array', items: string }, needRestart: { type: 'array', items: string } }),
     typed('built', { host: string, image: string }),
   ],
 }

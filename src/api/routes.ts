@@ -20,10 +20,13 @@ const words: Record<Kind, { one: string; many: string }> = {
   vm: { one: 'A VM by its name, such as demo.3', many: 'All VMs the caller may see' },
   host: { one: 'A host', many: 'All hosts' },
   image: { one: 'An image; its name may contain slashes', many: 'All images' },
+  user: { one: 'A user', many: 'All users the caller may see' },
+  token: { one: 'A token by its name, such as ann/laptop', many: 'All tokens the caller may see' },
+  task: { one: 'A task by its id', many: 'All tasks the caller may see' },
 }
 
 const collectionPath = <K extends Kind>(kind: K) => `/v1/${kind}` as const
-const onePath = (kind: Kind) => (kind === 'image' ? '/v1/image/{name+}' : `${collectionPath(kind)}/{name}`)
+const onePath = (kind: Kind) => (kind === 'image' || kind === 'token' ? `${collectionPath(kind)}/{name+}` as const : `${collectionPath(kind)}/{name}`)
 
 const ofKinds = kinds.flatMap((kind) => [
   { id: `list-${kind}`, method: 'GET', path: collectionPath(kind), summary: `${words[kind].many}; with Accept: text/event-stream, every change as it happens`, kind } as const,
@@ -40,6 +43,12 @@ export const routes = [
   { id: 'put-env', method: 'PUT', path: '/v1/env/{name}', summary: 'Create an ENV or change it', kind: 'env' },
   { id: 'patch-env', method: 'PATCH', path: '/v1/env/{name}', summary: 'Change parts of an ENV by a JSON merge patch (RFC 7396)', kind: 'env' },
   { id: 'remove-env', method: 'DELETE', path: '/v1/env/{name}', summary: 'Remove an ENV and everything in it', kind: 'env' },
+  { id: 'put-user', method: 'PUT', path: '/v1/user/{name}', summary: 'Create a user or change one', kind: 'user' },
+  { id: 'remove-user', method: 'DELETE', path: '/v1/user/{name}', summary: 'Remove a user who has no ENVs, and all their tokens', kind: 'user' },
+  { id: 'put-token', method: 'PUT', path: '/v1/token/{name+}', summary: 'Create a token: the caller keeps the secret and sends its sha256', kind: 'token' },
+  { id: 'remove-token', method: 'DELETE', path: '/v1/token/{name+}', summary: 'Revoke a token', kind: 'token' },
+  { id: 'remove-task', method: 'DELETE', path: '/v1/task/{name}', summary: 'Cancel a task', kind: 'task' },
+  { id: 'remove-image', method: 'DELETE', path: '/v1/image/{name+}', summary: 'Delete an image that was kept from a disk', kind: 'image' },
   { id: 'list-vms-of-env', method: 'GET', path: '/v1/env/{name}/vm', summary: 'The VMs of an ENV; with Accept: text/event-stream, every change as it happens', kind: 'env' },
   { id: 'get-vm-of-env', method: 'GET', path: '/v1/env/{name}/vm/{index}', summary: 'A VM of an ENV by its index', kind: 'env' },
   { id: 'logs', method: 'GET', path: '/v1/env/{name}/vm/{index}/logs', summary: 'What a VM wrote to its serial line, as it is', kind: 'env' },

@@ -2,7 +2,7 @@ import { queue } from '../base/queue.ts'
 import { realWorld, type World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import { check } from '../model/check.ts'
-import type { Change, Cloud, Collection } from '../model/cloud.ts'
+import type { Change, Cloud, Collection, RemoveOptions } from '../model/cloud.ts'
 import { type EnvAsked, EnvSpec, type FullGroup } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
 import { expand, expandOne } from '../model/expand.ts'
@@ -53,6 +53,9 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
     vm: (under) => (under === undefined ? sorted(envs) : [envs.get(under) ?? missing('env', under)]).flatMap(vmsOf),
     host: () => sorted(reports.host),
     image: () => sorted(reports.image),
+    task: () => [],
+    user: () => [],
+    token: () => [],
   }
   const one: { [K in Kind]: (name: string) => Resource<K> | undefined } = {
     env: (name) => envs.get(name),
@@ -64,6 +67,9 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
     },
     host: (name) => reports.host.get(name),
     image: (name) => reports.image.get(name),
+    task: () => undefined,
+    user: () => undefined,
+    token: () => undefined,
   }
 
   const put: Collection<'env'>['put'] = async (name, { spec: asked, uid, expect, owner = user }, call) => {
@@ -86,7 +92,7 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
     return envs.get(name) as Resource<'env'>
   }
 
-  const remove = async (name: string, call?: Call) => {
+  const remove = async (name: string, _options?: RemoveOptions, call?: Call) => {
     checkAborted(call?.signal)
     const env = envs.get(name) ?? missing('env', name)
     if (env.removing !== undefined) return

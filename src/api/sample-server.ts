@@ -14,7 +14,7 @@ export async function sampleServer(options: { cloud?: Cloud; cloudFor?: (user: U
   const { cloud = sampleCloud(), world = realWorld, log = silentLog, drainMs = 200 } = options
   await using building = new AsyncDisposableStack()
   const server = building.use(
-    apiServer({ cloudFor: options.cloudFor ?? (() => cloud), authenticate: (token) => (token === sampleToken ? { name: 'ann', role: 'admin' } : undefined), world, log, drainMs }),
+    apiServer({ cloudFor: options.cloudFor ?? (() => cloud), authenticate: (token) => (token === sampleToken ? { user: { name: 'ann', role: 'admin' } } : undefined), world, log, drainMs }),
   )
   await server.listen('127.0.0.1', 0)
   const port = server.address?.port ?? 0

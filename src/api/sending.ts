@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { World } from '../base/world.ts'
-import { errorCodes, type Problem, problemOf } from '../model/errors.ts'
+import { errorCodes, type Problem, problemOf, TtError } from '../model/errors.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import type { Session } from '../model/session.ts'
 import { pieces } from './flow.ts'
@@ -36,13 +36,13 @@ export async function send(reply: Reply, sending: Sending): Promise<void> {
       response.writeHead(204).end()
       return
     case 'list':
-      return sendStream(mediaTypes.json, response, () => writeList(reply.listing, sending))
+      return sendStream(mediaTypes.json, response, () => wholly(sending.signal, writeList(reply.listing, sending)))
     case 'changes':
       return sendStream(mediaTypes.events, response, () => writeChanges(reply.changes, sending))
     case 'frames':
       return sendStream(mediaTypes.frames, response, () => writeFrames(reply, sending))
     case 'bytes':
-      return sendStream(mediaTypes.bytes, response, () => writeBytes(reply.pieces, response))
+      return sendStream(mediaTypes.bytes, response, () => wholly(sending.signal, writeBytes(reply.pieces, response)))
   }
 }
 
@@ -67,6 +67,12 @@ async function sendStream(contentType: string, response: ServerResponse, write: 
   response.writeHead(200, { 'content-type': contentType })
   await write()
   response.end()
+}
+
+/** For what has no words for its being cut short: throws, and the connection is cut, so that nobody takes a part for the whole. */
+async function wholly(signal: AbortSignal, writing: Promise<void>): Promise<void> {
+  await writing
+  if (signal.aborted && signal.reason instanceof TtError) throw signal.reason
 }
 
 /** One item per line, so that the answer is JSON as a whole and pleasant to `grep`. */
@@ -98,6 +104,7 @@ async function writeChanges(changes: Extract<Reply, { type: 'changes' }>['change
   let stopBeating = world.after(heartbeatMs, beat)
   try {
     for await (const change of changes) {
+      if (signal.aborted) break
       if (change.type === 'is') write('is', change.resource)
       else write(change.type, change.type === 'gone' ? { name: change.name } : {})
       await out.room()
@@ -139,7 +146,6 @@ async function feed({ input }: Session, data: Uint8Array): Promise<void> {
   }
 }
 
-/** Bytes have no words for a fault: the connection is cut, so that nobody takes a part for the whole. */
 async function writeBytes(bytes: AsyncIterable<Uint8Array>, response: ServerResponse): Promise<void> {
   response.flushHeaders()
   for await (const piece of bytes) {

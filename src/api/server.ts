@@ -1,10 +1,12 @@
+import type { Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { background } from '../base/background.ts'
 import { randomHex, type World } from '../base/world.ts'
 import { TtError } from '../model/errors.ts'
 import { exchange, type Flight, type ServerParts } from './exchange.ts'
 import { metrics } from './metrics.ts'
-import { sendRefusal } from './refusal.ts'
+import { type RateLimit, rateLimited } from './rate-limit.ts'
+import { refuseHandshake, sendRefusal } from './refusal.ts'
 import { upgrades, wantsWebSocket } from './upgrade.ts'
 
 /** A Cloud over HTTP. Disposing it lets running answers finish for `drainMs` and ends the rest. */
@@ -13,11 +15,23 @@ export interface ApiServer extends AsyncDisposable {
   listen(host: string, port: number): Promise<void>
   /** Where it listens; undefined before `listen` and after disposal. */
   readonly address: { host: string; port: number } | undefined
+  /** Shows another certificate from now on; connections that are open keep the one they began with. Only for a server that began with one. */
+  secure(certificate: Identity): void
+}
+
+/** A certificate in PEM, those of its chain after it, and its key. */
+export interface Identity {
+  cert: string
+  key: string
 }
 
 export interface ServerOptions extends ServerParts {
-  /** Lines to add to `/metrics`. */
-  meters?: () => string
+  /** Lines to add to `/metrics`, each with its end. */
+  meters?: () => string | Promise<string>
+  /** How often a token may ask; without it nobody is held up, strangers neither. */
+  rateLimit?: RateLimit
+  /** With it the server speaks TLS, 1.2 or newer, and nothing else. */
+  tls?: Identity
   drainMs?: number
 }
 
@@ -27,20 +41,26 @@ export interface ServerOptions extends ServerParts {
  */
 const limits = { noDelay: true, keepAlive: true, headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
 const connectionsMax = 4096
+const tlsOptions = { minVersion: 'TLSv1.2', handshakeTimeout: limits.headersTimeout, ALPNProtocols: ['http/1.1'] } as const
 /** What is aborted at the end of the drain may still say why. */
 const lastWordsMs = 200
 
 export function apiServer(options: ServerOptions): ApiServer {
   const { world, log, drainMs = 5000 } = options
   const work = background((name, fault) => log.error('a fault', { work: name, fault: String(fault) }))
-  const sockets = new Set<Socket>()
+  const sockets = socketsOf()
   const flights = new Map<Flight, Socket>()
   let stopping: Promise<void> | undefined
   const gone = new TtError({ code: 'cancelled', message: 'the client is gone' })
   const nextId = requestIds(world)
-  const counted = metrics(() => sockets.size, options.meters)
+  const limited = options.rateLimit && rateLimited(options.authenticate, options.rateLimit, world)
+  const parts = { ...options, authenticate: limited?.authenticate ?? options.authenticate }
+  const counted = metrics(() => sockets.size, async () => (limited?.lines() ?? '') + ((await options.meters?.()) ?? ''))
 
-  const server = process.getBuiltinModule('node:http').createServer({ ...limits, shouldUpgradeCallback: wantsWebSocket }, (request, response) => {
+  const serverOptions = { ...limits, shouldUpgradeCallback: wantsWebSocket }
+  const secured = options.tls && process.getBuiltinModule('node:https').createServer({ ...serverOptions, ...tlsOptions, ...options.tls })
+  const server: Server = secured ?? process.getBuiltinModule('node:http').createServer(serverOptions)
+  server.on('request', (request, response) => {
     const flight: Flight = { controller: new AbortController(), endless: false }
     flights.set(flight, request.socket)
     response.on('close', () => {
@@ -49,21 +69,23 @@ export function apiServer(options: ServerOptions): ApiServer {
       if (stopping) closeIdle()
     })
     if (stopping) response.setHeader('connection', 'close')
-    work.run('exchange', () => exchange(request, response, { ...options, metrics: counted, nextId, flight }))
+    work.run('exchange', () => exchange(request, response, { ...parts, metrics: counted, nextId, flight }))
   })
   server.maxConnections = connectionsMax
-  server.on('connection', (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
+  server.on('connection', (socket) => sockets.add(socket))
+  secured?.on('secureConnection', (socket) => sockets.add(socket))
+  server.on('clientError', (fault, socket) => {
+    const bare = sockets.under(socket as Socket)
+    if (bare) refuseHandshake(fault, bare)
+    else sendRefusal(fault, socket)
   })
-  server.on('clientError', sendRefusal)
   server.on('checkExpectation', (_request, response) => response.writeHead(417, { connection: 'close' }).end())
-  const sessions = upgrades(server, { ...options, background: work })
+  const sessions = upgrades(server, { ...parts, nextId, background: work })
 
   // Node's own `closeIdleConnections` spares those that have not asked anything yet, and browsers open some of them in advance.
   const closeIdle = () => {
     const used = new Set<unknown>([...flights.values(), ...sessions.sockets])
-    for (const socket of sockets) if (!used.has(socket)) socket.destroySoon()
+    for (const socket of sockets.all()) if (!used.has(socket)) socket.destroySoon()
   }
   const stop = async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
@@ -75,6 +97,7 @@ export function apiServer(options: ServerOptions): ApiServer {
     sessions.close(reason)
     await Promise.race([closed, world.sleep(lastWordsMs)])
     server.closeAllConnections()
+    for (const socket of sockets.all()) socket.destroy()
     await work[Symbol.asyncDispose]()
     await closed
   }
@@ -94,9 +117,36 @@ export function apiServer(options: ServerOptions): ApiServer {
       const address = server.address() as AddressInfo | null
       return address ? { host: address.address, port: address.port } : undefined
     },
+    secure(certificate) {
+      secured?.setSecureContext({ ...tlsOptions, ...certificate })
+    },
     [Symbol.asyncDispose]() {
       stopping ??= stop()
       return stopping
+    },
+  }
+}
+
+/** Connections that are open. One by TLS is counted once: as the bare one until it is secured, as the secured one from then on. */
+function socketsOf() {
+  const open = new Map<string, Socket>()
+  const placeOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`
+  return {
+    get size() {
+      return open.size
+    },
+    all: () => [...open.values()],
+    add(socket: Socket) {
+      const place = placeOf(socket)
+      open.set(place, socket)
+      socket.on('close', () => {
+        if (open.get(place) === socket) open.delete(place)
+      })
+    },
+    /** The bare connection below one whose handshake is not over. */
+    under(socket: Socket) {
+      const bare = open.get(placeOf(socket))
+      return bare === socket ? undefined : bare
     },
   }
 }

@@ -114,6 +114,10 @@ const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, Ch
   problem: ({ vm, problem }) => isTextOrNothing(vm) && isObject(problem) && isText(problem.code) && isText(problem.message),
   note: ({ host, text }) => isTextOrNothing(host) && isText(text),
   leak: ({ host, leak }) => isText(host) && isObject(leak) && isText(leak.kind) && isText(leak.subject) && isText(leak.why),
+  finding: ({ host, finding }) => isText(host) && isObject(finding) && isText(finding.check) && isText(finding.message) && ['good', 'poor', 'bad'].includes(finding.state as string),
+  event: ({ event }) => isObject(event) && isText(event.time) && isText(event.subject) && isText(event.event) && isText(event.message),
+  audit: ({ entry }) => isObject(entry) && isText(entry.time) && isText(entry.user) && isText(entry.action) && isText(entry.subject) && isText(entry.result),
+  reloaded: ({ host, changed, needRestart }) => isText(host) && Array.isArray(changed) && Array.isArray(needRestart),
   built: ({ host, image }) => isText(host) && isText(image),
 }
 

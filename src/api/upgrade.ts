@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Background } from '../base/background.ts'
 import { asTtError, fail, problemOf, TtError } from '../model/errors.ts'
-import { authenticated, pathOf, type ServerParts } from './exchange.ts'
+import { authenticated, heeded, pathOf, requestId, type ServerParts } from './exchange.ts'
 import { offeredToken, protocolName } from './protocol.ts'
 import { answerRaw } from './refusal.ts'
 import { pathOf as routePath } from './routes.ts'
@@ -26,7 +26,7 @@ export interface Upgrades {
   close(reason: TtError): void
 }
 
-export function upgrades(server: Server, { background, ...parts }: ServerParts & { background: Background }): Upgrades {
+export function upgrades(server: Server, { background, ...parts }: Joining & { background: Background }): Upgrades {
   const open = new Set<AbortController>()
   const sockets = new Set<Duplex>()
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -48,12 +48,19 @@ export function upgrades(server: Server, { background, ...parts }: ServerParts &
   }
 }
 
-async function join(request: IncomingMessage, { socket, head }: { socket: Duplex; head: Buffer }, { parts, open }: { parts: ServerParts; open: Set<AbortController> }): Promise<void> {
+interface Joining extends ServerParts {
+  /** Names a request that did not come with a name. */
+  nextId(): string
+}
+
+async function join(request: IncomingMessage, { socket, head }: { socket: Duplex; head: Buffer }, { parts, open }: { parts: Joining; open: Set<AbortController> }): Promise<void> {
   const { world, log } = parts
-  const user = await authenticated(withOfferedToken(request), parts)
+  const id = requestId(request) ?? parts.nextId()
+  const caller = await authenticated(withOfferedToken(request), parts)
+  const { user, token } = caller
   if (!wantsWebSocket(request)) fail('invalid', 'no other upgrade than to a WebSocket is offered')
   if (pathOf(request.url ?? '').raw !== routePath('join-session')) fail('not_found', 'there is no WebSocket at this path', { remedy: `connect to ${routePath('join-session')}` })
-  const cloud = parts.cloudFor(user)
+  const cloud = parts.cloudFor(user, { request: id, token })
   const { WebSocketServer } = await import('ws')
   const acceptor = new WebSocketServer({ noServer: true, maxPayload: messageBytes, perMessageDeflate: false, clientTracking: false, handleProtocols: (names) => (names.has(protocolName) ? protocolName : false) })
   // `ws` refuses a broken handshake by itself: it answers and closes, and this event says that it did.
@@ -63,6 +70,7 @@ async function join(request: IncomingMessage, { socket, head }: { socket: Duplex
   })
   if (!socketOpen) return
   const controller = new AbortController()
+  using _ = heeded(caller, controller)
   open.add(controller)
   const began = world.ticks()
   const gone = new TtError({ code: 'cancelled', message: 'the client is gone' })
@@ -77,7 +85,7 @@ async function join(request: IncomingMessage, { socket, head }: { socket: Duplex
   stopPings()
   open.delete(controller)
   await closed(socketOpen, parts)
-  log.info('session over', { user: user.name, ms: Math.round(world.ticks() - began), end: controller.signal.aborted ? asTtError(controller.signal.reason).code : 'ended' })
+  log.info('session over', { request: id, user: user.name, token, ms: Math.round(world.ticks() - began), end: controller.signal.aborted ? asTtError(controller.signal.reason).code : 'ended' })
 }
 
 /** The request with the token a browser offered as if it had come in the header for tokens. */

@@ -17,7 +17,7 @@ export async function settledEnv(cloud: Cloud, name: string, options: { seconds:
   if (isOver() || options.seconds === 0) return latest?.uid === uid ? latest : undefined
   using limit = deadline(options.world, options.seconds * 1000, call.signal)
   let seen = false
-  for await (const change of cloud.collection('env').watch({}, { signal: limit.signal })) {
+  for await (const change of cloud.collection('env').watch({ all: true }, { signal: limit.signal })) {
     if (change.type === 'is' && change.resource.name === name) {
       latest = change.resource
       seen = true

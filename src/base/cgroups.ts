@@ -17,6 +17,8 @@ export interface Cgroups {
   list(): string[]
   /** Its directories that exist. */
   dirs(name: string): string[]
+  /** How many of its processes the kernel has killed because memory ran out, the group's own or the machine's; of a group that is there. */
+  oomKills(name: string): number
 }
 
 const patienceMs = 5000
@@ -52,6 +54,7 @@ export function cgroups({ mark, world, effects, layout = machineLayout() }: { ma
     remove,
     list: () => [...new Set(roots.flatMap((root) => directoriesIn(join(root, parent))))],
     dirs: present,
+    oomKills: (name) => Math.max(0, ...present(name).map(oomKillsIn)),
     async usable() {
       const why = whyNot(layout)
       if (why !== undefined) return { usable: false, why }
@@ -87,6 +90,12 @@ function whyNot({ v1, v2 }: CgroupLayout): string | undefined {
     }
   }
   return undefined
+}
+
+/** v1 and v2 say it in files of different names, and in the same words. */
+function oomKillsIn(dir: string): number {
+  const text = readTextNow(join(dir, 'memory.events')) ?? readTextNow(join(dir, 'memory.oom_control')) ?? ''
+  return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0)
 }
 
 function killAll(dir: string): void {

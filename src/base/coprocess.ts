@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { type Gate, gate } from './queue.ts'
 import type { World } from './world.ts'
 
@@ -75,16 +75,17 @@ interface Running {
 
 function start({ argv, env, world, timeoutMs = 60_000 }: CoprocessOptions): Running {
   const [program, ...args] = argv
-  const child: ChildProcessWithoutNullStreams = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  // Where no descriptors or processes are left there is a child without streams, and then its error.
+  const child: ChildProcess = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
   const { promise: closed, resolve: close } = Promise.withResolvers<void>()
   let alive = true
   let sent = { bytes: 0, lines: 0 }
   let fault: Error | undefined
   let heard = hearing()
   let look = () => {}
-  child.stdin.on('error', () => undefined) // It may have died; `close` tells.
-  child.stdout.resume()
-  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+  child.stdin?.on('error', () => undefined) // It may have died; `close` tells.
+  child.stdout?.resume()
+  child.stderr?.setEncoding('utf8').on('data', (piece: string) => {
     heard.add(piece)
     look()
   })
@@ -114,16 +115,16 @@ function start({ argv, env, world, timeoutMs = 60_000 }: CoprocessOptions): Runn
         look = () => {
           const words = heard.before(complaint)
           if (words !== undefined) return settle(() => resolve(words))
-          if (!alive) settle(() => reject(new Error([fault?.message, heard.head().trim()].filter(Boolean).join(': '))))
+          if (!alive) settle(() => reject(new Error([fault?.message, heard.head().trim()].filter(Boolean).join(': '), { cause: fault })))
         }
         const text = `${lines.join('\n')}\n`
         sent = { bytes: sent.bytes + text.length, lines: sent.lines + lines.length }
-        child.stdin.write(text)
+        child.stdin?.write(text)
         look()
       }),
     async end() {
       const stop = world.after(2000, () => child.kill('SIGKILL'))
-      child.stdin.end()
+      child.stdin?.end()
       await closed
       stop()
     },

@@ -1,5 +1,6 @@
-import { appendFileSync, closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
+import { appendFileSync, closeSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { hasErrno } from './files.ts'
 
 /** What is about to be done to the machine: enough to find it again and undo it. */
 export interface Effect {
@@ -27,16 +28,34 @@ export type CrashPoint = (at: number, side: 'before' | 'after', effect: Effect) 
 
 const journalLimitBytes = 8 << 20
 
-/** Effects with a journal in `file`: one JSON line per effect, rotated once (`.1`) at 8 MiB. Not synced: a power cut ends what the lines speak of too. */
+/**
+ * Effects with a journal in `file`: one JSON line per effect, rotated once (`.1`) at 8 MiB. Not synced: a power cut ends what the lines speak of
+ * too. An effect that cannot be written down is not done, except that on a full disk things are removed all the same.
+ */
 export function journaledEffects(file: string, now: () => number, crashPoint?: CrashPoint): Effects & Disposable {
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   let fd = openSync(file, 'a', 0o600)
   let size = statSync(file).size
   let count = 0
+  const append = (line: string) => {
+    try {
+      appendFileSync(fd, line)
+    } catch (fault) {
+      ftruncateSync(fd, size) // A full disk takes a part of the line.
+      throw fault
+    }
+    size += Buffer.byteLength(line)
+  }
   const write = (effect: Effect) => {
     const line = `${JSON.stringify({ at: new Date(now()).toISOString(), n: count, ...effect })}\n`
-    appendFileSync(fd, line)
-    size += line.length
+    try {
+      append(line)
+    } catch (fault) {
+      if (!hasErrno(fault, 'ENOSPC') && !hasErrno(fault, 'EDQUOT')) throw fault
+      // Rather the present than the past; and what makes room on a full disk is not to wait for room.
+      rmSync(`${file}.1`, { force: true })
+      if (effect.verb !== 'remove') append(line)
+    }
     if (size < journalLimitBytes) return
     closeSync(fd)
     renameSync(file, `${file}.1`)

@@ -4,10 +4,21 @@ import { ipv4Of } from './ipv4.ts'
 export interface Endpoint {
   host: string
   port: number
+  /** Whether it speaks TLS, where that was said: by `https://` or `http://` before it. */
+  tls?: boolean
 }
 
-/** Reads `host`, `host:port`, `[::1]:port` or a bare IPv6 address; undefined if it is none of them. */
+/** Reads `host`, `host:port`, `[::1]:port` or a bare IPv6 address, with `https://` or `http://` before it or without; undefined if it is none of them. */
 export function parseEndpoint(text: string, defaultPort: number): Endpoint | undefined {
+  const [, secure, rest = ''] = /^http(s?):\/\/(.*?)\/?$/.exec(text) ?? []
+  if (secure !== undefined) {
+    const found = bareEndpoint(rest, defaultPort)
+    return found && { ...found, tls: secure === 's' }
+  }
+  return bareEndpoint(text, defaultPort)
+}
+
+function bareEndpoint(text: string, defaultPort: number): Endpoint | undefined {
   const bracketed = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(text)
   const plain = bracketed ?? (isIpv6(text) ? [text, text, undefined] : /^([^:]*)(?::(\d{1,5}))?$/.exec(text))
   const host = plain?.[1] ?? ''
@@ -16,8 +27,14 @@ export function parseEndpoint(text: string, defaultPort: number): Endpoint | und
   return (bracketed ? isIpv6(host) : isHost(host)) ? { host, port } : undefined
 }
 
-/** `host:port`, with brackets around an IPv6 address. */
-export const endpointText = ({ host, port }: Endpoint): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
+/** As it is read again: `host:port`, with brackets around an IPv6 address, and with what was said of TLS before it. */
+export const endpointText = (endpoint: Endpoint): string => (endpoint.tls === undefined ? placeText(endpoint) : endpointUrl(endpoint))
+
+/** `host:port` alone. */
+export const placeText = ({ host, port }: Endpoint): string => `${host.includes(':') ? `[${host}]` : host}:${port}`
+
+/** Its address as a URL; without TLS unless that was said. */
+export const endpointUrl = (endpoint: Endpoint): string => `http${endpoint.tls ? 's' : ''}://${placeText(endpoint)}`
 
 /** A host name, an IPv4 address or an IPv6 address without brackets. */
 export function isHost(text: string): boolean {

@@ -14,14 +14,21 @@ export function readTextNow(path: string): string | undefined {
 /** The file is there whole with the new bytes, or as it was: also after a power cut if `durable`. */
 export function writeWhole(path: string, bytes: string | Uint8Array, options: { mode?: number; durable?: boolean } = {}): void {
   const temporary = `${path}.new`
-  const fd = openSync(temporary, 'w', options.mode ?? 0o600)
   try {
-    writeSync(fd, typeof bytes === 'string' ? Buffer.from(bytes) : bytes)
-    if (options.durable) fsyncSync(fd)
-  } finally {
-    closeSync(fd)
+    const fd = openSync(temporary, 'w', options.mode ?? 0o600)
+    try {
+      const all = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+      // A disk that is nearly full takes a part, and says so only when it is asked again.
+      for (let done = 0; done < all.length; ) done += writeSync(fd, all, done)
+      if (options.durable) fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (fault) {
+    rmSync(temporary, { force: true })
+    throw fault
   }
-  renameSync(temporary, path)
   if (options.durable) syncDirectory(dirname(path))
 }
 

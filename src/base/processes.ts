@@ -79,6 +79,8 @@ export interface Detached {
   pid: number | undefined
   /** How it ended, in words; never rejects. Tells only while this server lives: the process outlives it. */
   ended: Promise<string>
+  /** Why it could not be started; never settles if it could. */
+  fault: Promise<Error>
 }
 
 /** Starts a program that outlives this one. The caller does it inside an effect. */
@@ -87,9 +89,13 @@ export function spawnDetached(argv: readonly [string, ...string[]], { env, outpu
   const child = spawn(program, args, { env, detached: ownSession, stdio: ['ignore', outputFd, outputFd] })
   child.unref()
   const { promise, resolve } = Promise.withResolvers<string>()
-  child.once('error', (fault) => resolve(fault.message))
+  const { promise: fault, resolve: failed } = Promise.withResolvers<Error>()
+  child.once('error', (error) => {
+    resolve(error.message)
+    failed(error)
+  })
   child.once('exit', (code, signal) => resolve(signal ? `it was ended by ${signal}` : `it ended with status ${code}`))
-  return { pid: child.pid, ended: promise }
+  return { pid: child.pid, ended: promise, fault }
 }
 
 function readOf(pid: number, file: 'stat' | 'cmdline'): string | undefined {

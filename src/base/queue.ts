@@ -59,6 +59,9 @@ export function queue<T>(signal?: AbortSignal): Queue<T> {
 /** Runs at most `width` of the given works at once, in the order they came; a waiting work whose signal aborts is dropped. */
 export interface Gate {
   pass<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T>
+  /** Works that are through the gate, and works before it. */
+  readonly busy: number
+  readonly waiting: number
 }
 
 export function gate(width: number): Gate {
@@ -106,6 +109,12 @@ export function gate(width: number): Gate {
       if (signal) heed(waiter, signal)
     })
   return {
+    get busy() {
+      return busy
+    },
+    get waiting() {
+      return waiting.size
+    },
     async pass(work, signal) {
       await enter(signal)
       try {

@@ -7,8 +7,12 @@ export interface RunOptions {
   /** The whole environment; by default this process' own. */
   env?: NodeJS.ProcessEnv
   signal?: AbortSignal
-  /** Killed after this long; 30 s unless said otherwise. */
+  /** Killed after this long; 30 s unless said otherwise, 0 for never. */
   timeoutMs?: number
+  /** Runs with these rights, and without other groups; for root. */
+  user?: { uid: number; gid: number }
+  /** Open files it gets as descriptors 3, 4 and so on. */
+  fds?: readonly number[]
   /** Standard output beyond this kills the program; 64 MiB unless said otherwise. */
   outputLimitBytes?: number
   /** Each line of standard error as it comes, without its end. */
@@ -30,19 +34,30 @@ export interface Ran {
 export function run(argv: readonly [string, ...string[]], options: RunOptions = {}): Promise<Ran> {
   const { promise, resolve, reject } = Promise.withResolvers<Ran>()
   const [program, ...args] = argv
-  const child = spawn(program, args, {
-    cwd: options.cwd,
-    env: options.env,
-    stdio: ['pipe', 'pipe', 'pipe'],
-    signal: options.signal,
-    timeout: options.timeoutMs ?? 30_000,
-    killSignal: 'SIGKILL',
-  })
+  let child: ChildProcess
+  try {
+    child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env,
+      ...options.user,
+      stdio: ['pipe', 'pipe', 'pipe', ...(options.fds ?? [])],
+      signal: options.signal,
+      timeout: options.timeoutMs ?? 30_000,
+      killSignal: 'SIGKILL',
+    })
+  } catch (fault) {
+    return Promise.reject(fault) // Some faults of a start are thrown, such as arguments that are too long or no memory to fork.
+  }
   const stdout = collect(child, options.outputLimitBytes ?? 64 << 20)
   const stderr = tail(child, 64 << 10, options.onErrorLine)
-  child.once('error', reject)
-  child.stdin.on('error', () => undefined) // It may end before it has read everything.
-  child.stdin.end(options.input)
+  child.once('error', (fault) => {
+    reject(fault)
+    // Node takes back its timer at an exit, and one that was never started has none: the timer would keep this process alive.
+    if (child.pid === undefined) child.emit('exit', null, null)
+  })
+  // Where no descriptors or processes are left, there is a child without streams, and then its error.
+  child.stdin?.on('error', () => undefined) // It may end before it has read everything.
+  child.stdin?.end(options.input)
   child.once('close', (code, signal) => {
     if (signal === 'SIGKILL' && child.killed && !stdout.over()) return reject(new Error(`${program} did not end in time`))
     if (stdout.over()) return reject(new Error(`${program} wrote more than it may`))

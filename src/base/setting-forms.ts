@@ -53,5 +53,5 @@ export function listOf<T>(one: Form<T>): Form<T[]> {
 /** `HOST:PORT`, with a port that may be left out. */
 export function endpoint(defaultPort: number): Form<Endpoint> {
   const fromText = (value: string) => parseEndpoint(value, defaultPort)
-  return { expects: 'HOST or HOST:PORT, an IPv6 address in brackets', fromText, fromJson: (value) => (typeof value === 'string' ? fromText(value) : undefined), toText: endpointText }
+  return { expects: 'HOST or HOST:PORT, an IPv6 address in brackets, with https:// before it for TLS', fromText, fromJson: (value) => (typeof value === 'string' ? fromText(value) : undefined), toText: endpointText }
 }

@@ -31,6 +31,8 @@ export interface Setting<T = unknown> {
   file?: false
   /** Never shown. */
   secret?: true
+  /** A running program can take a new value over. */
+  live?: true
 }
 
 /** Settings by their key in the file. */
@@ -74,6 +76,13 @@ export function flagsOf(schema: Schema): Flag[] {
     const more = { ...(form.optional ? { optional: form.optional } : {}), ...(value === undefined || form.toText(value) === '' ? {} : { default: form.toText(value) }) }
     return [{ value: 'VALUE', ...flag, about, ...more }]
   })
+}
+
+/** The keys whose values differ, as text: those that a running program can take over, and the others. */
+export function changedKeys<S extends Schema>(schema: S, before: Settings<S>, after: Settings<S>): { live: (keyof S & string)[]; fixed: (keyof S & string)[] } {
+  const text = (key: string, { values }: Settings<S>) => (values[key] === undefined ? undefined : schema[key]?.form.toText(values[key]))
+  const changed = Object.keys(schema).filter((key) => text(key, before) !== text(key, after))
+  return { live: changed.filter((key) => schema[key]?.live), fixed: changed.filter((key) => !schema[key]?.live) }
 }
 
 /** Every setting as text with its origin, secrets as `set` or nothing. */

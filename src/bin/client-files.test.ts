@@ -26,6 +26,20 @@ test('settings are written whole, for their owner alone, and nothing else is', (
   assert.deepEqual([config.read(), readdirSync(dir), mode(dir), mode(config.path), readdirSync(home)], ['two', ['config.json'], '700', '600', ['.config']])
 })
 
+test('[J03 fault 33] tokens are kept one to a file, apart from the settings, for their owner alone', () => {
+  const { profiles, config } = clientFiles({ HOME: home })
+  assert.deepEqual([profiles.names(), profiles.read('ann')], [[], undefined])
+  profiles.write('ann', 'one')
+  profiles.write('bob.2', 'two')
+  const dir = join(home, '.config/tt/tokens')
+  assert.deepEqual([profiles.names(), profiles.read('ann'), mode(dir), mode(join(dir, 'ann'))], [['ann', 'bob.2'], 'one', '700', '600'])
+  writeFileSync(join(dir, '$(id)'), 'x')
+  writeFileSync(join(dir, 'ann.7.new'), 'x')
+  profiles.remove('ann')
+  profiles.remove('ann')
+  assert.deepEqual([profiles.names(), config.read()], [['bob.2'], undefined])
+})
+
 test('a file that others could read is not so any more once it was written', () => {
   const { config } = clientFiles({ TT_CONFIG: join(home, 'c') })
   writeFileSync(config.path, 'old', { mode: 0o644 })
@@ -81,4 +95,17 @@ test('what is no token is none', () => {
   assert.equal(token('127.0.0.1'), 'good')
   assert.equal(clientFiles({}, join(home, 'none')).ownToken({ host: '127.0.0.1', port: 9527 }), undefined)
   assert.ok(existsSync(join(home, 'a-9527', 'token')))
+})
+
+test('J03: a server that runs with TLS on this machine is known by its fingerprint', () => {
+  const key = `sha256//${'A'.repeat(42)}E=`
+  const own = (state: string) => {
+    mkdirSync(join(home, '127.0.0.1-9527'), { recursive: true })
+    writeFileSync(join(home, '127.0.0.1-9527', 'token'), 'one\n')
+    writeFileSync(join(home, '127.0.0.1-9527', 'server.json'), state)
+    return clientFiles({}, home).ownToken({ host: '127.0.0.1', port: 9527 })
+  }
+  const path = join(home, '127.0.0.1-9527', 'token')
+  assert.deepEqual(own(JSON.stringify({ pid: 1, fingerprint: key })), { token: 'one', path, fingerprint: key })
+  for (const state of ['{"pid":1}', '{"fingerprint":"abc"}', 'x']) assert.deepEqual(own(state), { token: 'one', path }, state)
 })

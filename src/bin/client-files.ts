@@ -1,4 +1,5 @@
 import type { Endpoint } from '../base/endpoint.ts'
+import { parseFingerprint } from '../base/fingerprint.ts'
 import type { Terminal } from '../cli/terminal.ts'
 
 // Importing node:fs as a module costs 2 ms, because it runs the getter of its promises; this does not.
@@ -6,17 +7,32 @@ const fs = process.getBuiltinModule('node:fs')
 const os = process.getBuiltinModule('node:os')
 const { join, dirname } = process.getBuiltinModule('node:path')
 
-/** The files of the client: its settings, and the tokens that servers of this machine and user leave for it. */
-export function clientFiles(env: NodeJS.ProcessEnv, dataHome = defaultDataHome(env)): Pick<Terminal, 'config' | 'readFile' | 'ownToken'> {
+/** The files of the client: its settings, the tokens it keeps, and those that servers of this machine and user leave for it. It opens no others. */
+export function clientFiles(env: NodeJS.ProcessEnv, dataHome = defaultDataHome(env)): Pick<Terminal, 'config' | 'profiles' | 'readFile' | 'ownToken'> {
   const path = env['TT_CONFIG'] || join(env['XDG_CONFIG_HOME'] || join(homeOf(env), '.config'), 'tt', 'config.json')
   return {
     config: { path, read: () => readIfThere(path), write: (text) => replace(path, text) },
+    profiles: profilesIn(join(dirname(path), 'tokens')),
     readFile: (name) => fs.readFileSync(name, 'utf8'),
     ownToken(server) {
       if (!isHere(server.host)) return undefined
       const dirs = env['TT_DATA_DIR'] ? [env['TT_DATA_DIR']] : dataDirs(dataHome, server)
-      return dirs.map(tokenIn).find((found) => found !== undefined)
+      const found = dirs.map(tokenIn).find((one) => one !== undefined)
+      const fingerprint = found && fingerprintIn(dirname(found.path))
+      return found && fingerprint !== undefined ? { ...found, fingerprint } : found
     },
+  }
+}
+
+/** A file for each, in a directory that only its owner may enter. A name with anything else than a profile's letters is nobody's. */
+function profilesIn(dir: string): Terminal['profiles'] {
+  const pathOf = (name: string) => join(dir, name)
+  return {
+    pathOf,
+    names: () => namesIn(dir).filter((name) => /^[A-Za-z0-9][\w.-]{0,63}$/.test(name) && !name.endsWith('.new')).sort(),
+    read: (name) => readIfThere(pathOf(name)),
+    write: (name, text) => replace(pathOf(name), text),
+    remove: (name) => fs.rmSync(pathOf(name), { force: true }),
   }
 }
 
@@ -59,17 +75,19 @@ function dataDirs(dataHome: string, { host, port }: Endpoint): string[] {
   const own = asName(host)
   const rank = (address: string) => (address === own ? 0 : address === '0.0.0.0' || address === asName('::') ? 1 : isLoopback(address) ? 2 : 3)
   const end = `-${port}`
-  let names: string[]
-  try {
-    names = fs.readdirSync(dataHome)
-  } catch {
-    return []
-  }
-  return names
+  return namesIn(dataHome)
     .filter((name) => name.endsWith(end))
     .map((name) => ({ name, rank: rank(name.slice(0, -end.length)) }))
     .sort((one, two) => one.rank - two.rank || (one.name < two.name ? -1 : 1))
     .map(({ name }) => join(dataHome, name))
+}
+
+function namesIn(dir: string): string[] {
+  try {
+    return fs.readdirSync(dir)
+  } catch {
+    return []
+  }
 }
 
 /** As `defaultDataDir` of the server writes an address. */
@@ -81,6 +99,16 @@ function tokenIn(dir: string): { token: string; path: string } | undefined {
   try {
     const token = fs.readFileSync(path, 'utf8').trim()
     return /^[\x21-\x7e]{1,1000}$/.test(token) ? { token, path } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The fingerprint a server says it has while it runs. */
+function fingerprintIn(dir: string): string | undefined {
+  try {
+    const { fingerprint } = JSON.parse(fs.readFileSync(join(dir, 'server.json'), 'utf8')) as { fingerprint?: unknown }
+    return typeof fingerprint === 'string' ? parseFingerprint(fingerprint) : undefined
   } catch {
     return undefined
   }

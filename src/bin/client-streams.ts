@@ -38,7 +38,7 @@ function output(fd: 1 | 2, env: NodeJS.ProcessEnv): Output {
     write: (data) => new Promise((resolve) => opened().write(data, () => resolve())),
     screen(): Screen | undefined {
       if (!process.getBuiltinModule('node:tty').isatty(fd)) return undefined
-      return { columns: opened().columns || 80, colour: !env['NO_COLOR'] && env['TERM'] !== 'dumb' }
+      return { columns: opened().columns || 80, rows: opened().rows || undefined, colour: !env['NO_COLOR'] && env['TERM'] !== 'dumb' }
     },
   }
 }

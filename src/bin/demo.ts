@@ -6,6 +6,7 @@ import { asTtError, errorOf, fail } from '../model/errors.ts'
 import type { EnvStatus } from '../model/env.ts'
 import { clientFiles } from './client-files.ts'
 import { clientStreams } from './client-streams.ts'
+import { connect, shown } from './reaching.ts'
 import { ownCloud } from './running.ts'
 import type { ServerSettings } from './server-settings.ts'
 
@@ -85,10 +86,8 @@ function runClient(settings: ServerSettings, args: string[]): Promise<number> {
     world,
     signal: new AbortController().signal,
     version: async () => (await import('./version.ts')).version,
-    async connect(server, token) {
-      const [{ httpCloud }, { nodeTransport }] = await Promise.all([import('../api/client.ts'), import('../api/node-transport.ts')])
-      return { cloud: httpCloud(`http://${endpointText(server)}`, { token, world, ...nodeTransport() }) }
-    },
+    connect,
+    shown,
   })
 }
 

@@ -2,9 +2,10 @@ import { existsSync, readdirSync } from 'node:fs'
 import { removeAll } from '../base/files.ts'
 import { plainEffects } from '../base/effects.ts'
 import { silentLog } from '../base/log.ts'
-import { ended, processOf, signalProcess } from '../base/processes.ts'
+import { ended, signalProcess } from '../base/processes.ts'
 import { realWorld as world } from '../base/world.ts'
 import { fail } from '../model/errors.ts'
+import { clearMachine } from './clearing.ts'
 import { tryDrivers } from './drivers.ts'
 import { markOf, placeOf } from './home.ts'
 import { driverOptions } from './paths.ts'
@@ -12,21 +13,21 @@ import { runningServer } from './running.ts'
 import type { ServerSettings } from './server-settings.ts'
 
 /** What a first start makes before it has chosen its place, and so before it makes anything on the machine. */
-const beforeDrivers: ReadonlySet<string> = new Set(['server.log', 'store', 'journal.ndjson'])
+const beforeDrivers: ReadonlySet<string> = new Set(['server.log', 'store', 'journal.ndjson', 'leash.json'])
 const drainLimitMs = 30_000
 
 /** Stops the server; with `destroy` also takes away everything of it on this machine. Nothing there is fine. */
 export async function down(settings: ServerSettings, { destroy }: { destroy: boolean }): Promise<number> {
   const place = `${settings.publicAddress}:${settings.port}`
   const server = runningServer(settings.dataDir)
-  const process_ = server && processOf(server.pid)
-  if (process_) {
-    signalProcess(process_, 'SIGTERM', plainEffects())
-    if (!(await ended(process_, drainLimitMs, { world }))) {
-      signalProcess(process_, 'SIGTERM', plainEffects())
-      if (!(await ended(process_, 5000, { world }))) fail('timeout', `ttserver (process ${process_.pid}) does not stop`, { subject: 'server', remedy: `kill -9 ${process_.pid}; its VMs run on` })
+  if (server) {
+    const fate = server.onExit === 'destroy' ? 'its VMs are gone' : 'its VMs run on'
+    signalProcess(server, 'SIGTERM', plainEffects())
+    if (!(await ended(server, drainLimitMs, { world }))) {
+      signalProcess(server, 'SIGTERM', plainEffects())
+      if (!(await ended(server, 5000, { world }))) fail('timeout', `ttserver (process ${server.pid}) does not stop`, { subject: 'server', remedy: `kill -9 ${server.pid}; then ${fate}` })
     }
-    process.stdout.write(`ttserver at ${place} is stopped${destroy ? '' : '; its VMs run on'}\n`)
+    process.stdout.write(`ttserver at ${place} is stopped${destroy ? '' : `; ${fate}`}\n`)
   } else process.stdout.write(`no ttserver runs at ${place}\n`)
   if (destroy) await destroyAll(settings)
   return 0
@@ -49,15 +50,7 @@ async function destroyAll(settings: ServerSettings): Promise<void> {
   const home = { dataDir, mark, world, effects: plainEffects(), log: silentLog }
   const drivers = await tryDrivers({ ...settings, options: driverOptions(settings.driverOptions), network: { subnet: place.subnet, bind: '127.0.0.1' } }, home)
   await using _ = drivers
-  let vms = 0
-  for (const { engine } of drivers.engines.values()) {
-    for (const id of await engine.list()) {
-      await engine.destroy(id)
-      vms++
-    }
-  }
-  await drivers.network.driver.clear()
-  for (const id of await drivers.volume.driver.list()) await drivers.volume.driver.destroy(id)
+  const vms = await clearMachine(drivers)
   await drivers[Symbol.asyncDispose]()
   removeAll(dataDir)
   process.stdout.write(`${vms} VM${vms === 1 ? '' : 's'} destroyed and ${dataDir} removed\n`)

@@ -96,4 +96,4 @@ function driverDir(dataDir: string, kind: string, name: string): string {
 }
 
 /** Names in a data directory that belong to it. */
-export const ownNames: ReadonlySet<string> = new Set(['engine', 'volume', 'network', 'store', 'place.json', 'token', 'journal.ndjson', 'journal.ndjson.1', 'server.json', 'server.log', 'server.log.1', 'settings.json'])
+export const ownNames: ReadonlySet<string> = new Set(['engine', 'volume', 'network', 'store', 'place.json', 'token', 'journal.ndjson', 'journal.ndjson.1', 'set-aside.ndjson', 'server.json', 'tls', 'leash.json', 'dump.json', 'dump.json.1', 'server.log', 'server.log.1', 'settings.json', 'kept', 'audit'])

@@ -33,11 +33,11 @@ export const serverCommands: readonly Command[] = [
   },
   {
     words: 'doctor',
-    summary: 'Looks for what belongs to this server and to none of its VMs, while the server is stopped',
+    summary: 'Looks for what does not work and for what was left behind, while the server is stopped; mends it',
     operands: [],
-    flags: [...flags, { long: 'leaks', about: 'Only that; there is nothing else yet' }, { long: 'json', about: 'For programs' }],
-    details: ['A running server is asked with `tt doctor`. The exit status is 3 if something was found.'],
-    examples: [{ line: 'ttserver doctor', about: 'prints each leak with what it is and why' }],
+    flags: [...flags, { long: 'fix', about: 'Mends what can be mended without harm' }, { long: 'leaks', about: 'Shows only what was left behind' }, { long: 'json', about: 'For programs' }],
+    details: ['A running server is asked with `tt doctor`, which does the same. The exit status is 3 if something is bad and was not mended.'],
+    examples: [{ line: 'ttserver doctor --fix', about: 'for a server that does not start because a record of its store is damaged' }],
   },
   {
     words: 'settings',

@@ -4,17 +4,28 @@ import { join } from 'node:path'
 import { apiServer } from '../api/server.ts'
 import { type CrashPoint, journaledEffects } from '../base/effects.ts'
 import { readTextNow, removeAll, writeWhole } from '../base/files.ts'
-import type { Log } from '../base/log.ts'
+import type { Log, RootLog } from '../base/log.ts'
+import { type ProcessId, processOf } from '../base/processes.ts'
 import { realWorld } from '../base/world.ts'
+import { audit } from '../cloud/audit.ts'
+import { auditTrail } from '../cloud/audit-trail.ts'
 import { cluster } from '../cloud/cluster.ts'
 import { guard } from '../cloud/guard.ts'
+import { builtInUser } from '../cloud/token-meaning.ts'
 import { channels as channelRegistry } from '../drivers/channel/index.ts'
-import { runHost } from '../host/host.ts'
+import { type Host, runHost } from '../host/host.ts'
 import type { Demand } from '../model/expand.ts'
-import { stores } from '../store/index.ts'
+import { certificateFor } from './certificates.ts'
+import { countedCommits } from './crash.ts'
+import { auditFiles } from './audit-files.ts'
 import { tryDrivers, ownNames } from './drivers.ts'
+import { writeDump } from './dump.ts'
+import { endAll, openStore, settleLastLife } from './lives.ts'
 import { adminToken, makeDataDir, markOf, placeOf, tokenCheck, uidOf } from './home.ts'
 import { cacheDir, driverOptions, recipesDir } from './paths.ts'
+import { liveSettings, type Reloaded } from './reloading.ts'
+import type { RunningServer } from './running.ts'
+import { keptFresh, warnOfOpenEars } from './secured.ts'
 import type { ServerSettings } from './server-settings.ts'
 import { version } from './version.ts'
 
@@ -22,16 +33,31 @@ export interface Serving extends AsyncDisposable {
   /** `host:port`, as bound. */
   address: string
   dataDir: string
+  /** Reads the settings again and takes over what can change in life. No VM is touched. */
+  reload(): Promise<Reloaded>
+  /** Writes what the process is doing to a file in the data directory; gives its path. */
+  dump(): string
+}
+
+export interface ServeOptions {
+  log: RootLog
+  /** The settings as a start at this moment would find them. */
+  reread: () => ServerSettings
+  crashPoint?: CrashPoint
+  /** The process the operator knows, where that is not this one. */
+  leash?: ProcessId
 }
 
 /** A whole server, from top to bottom; disposing it stops it in the opposite order and leaves the VMs running. */
-export async function serve(settings: ServerSettings, { log, crashPoint }: { log: Log; crashPoint?: CrashPoint }): Promise<Serving> {
+export async function serve(settings: ServerSettings, { log, reread, crashPoint, leash }: ServeOptions): Promise<Serving> {
   await using building = new AsyncDisposableStack()
   const world = realWorld
   const dataDir = makeDataDir(settings.dataDir)
   const mark = markOf(settings.address, settings.port, dataDir)
   const effects = building.use(journaledEffects(join(dataDir, 'journal.ndjson'), world.now, crashPoint))
-  const store = building.use(await stores[settings.store]({ dir: join(dataDir, 'store'), world, log }))
+  const opened = building.use(await openStore(settings, { world, log }))
+  const store = crashPoint ? countedCommits(opened, effects) : opened
+  await settleLastLife({ settings, store, world, log, leash })
   const place = placeOf(dataDir, mark, settings)
   const token = adminToken(dataDir, world)
   const drivers = building.use(
@@ -40,9 +66,20 @@ export async function serve(settings: ServerSettings, { log, crashPoint }: { log
       { dataDir, mark, world, effects, log },
     ),
   )
+  if (settings.onExit === 'destroy') building.defer(() => endAll({ dataDir, store, drivers, world, log }))
   const channels = Object.fromEntries(await Promise.all(Object.entries(channelRegistry).map(async ([name, load]) => [name, await load()] as const)))
-  const total = totals(settings, dataDir, log)
-  const host = building.use(
+  const live = liveSettings({
+    settings,
+    reread,
+    async apply(now) {
+      log.level = now.logLevel
+      warnOfTooMuch(now, log)
+      await host.optionsChanged()
+    },
+  })
+  warnOfTooMuch(settings, log)
+  const total = offered(settings)
+  const host: Host = building.use(
     await runHost({
       ...place,
       address: `${settings.publicAddress}:${settings.port}`,
@@ -53,45 +90,63 @@ export async function serve(settings: ServerSettings, { log, crashPoint }: { log
       log,
       ...drivers,
       channels,
-      total,
-      images: { dirs: settings.imagePaths, cacheDir: cacheDir(process.env), ...(recipesDir() === undefined ? {} : { recipesDir: recipesDir() }) },
+      get total() {
+        return offered(live.now)
+      },
+      images: { get dirs() { return live.now.imagePaths }, cacheDir: cacheDir(process.env), ...(recipesDir() === undefined ? {} : { recipesDir: recipesDir() }) },
       dataDir,
       expected: ownNames,
       uidOf,
       boot: readTextNow('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown',
     }),
   )
-  const cloud = building.use(await cluster({ store, world, log, version, limits: settings.limits, peer: (name) => (name === place.name ? host.peer : undefined) }))
+  const cloud = building.use(await cluster({ store, world, log, version, get limits() { return live.now.limits }, peer: (name) => (name === place.name ? host.peer : undefined) }))
   const isAdmin = tokenCheck(token)
+  const trail = auditTrail(building.use(auditFiles(dataDir, { world, log })))
+  const tls = certificateFor(settings, world)
   const api = building.use(
     apiServer({
-      cloudFor: (user) => guard(cloud, user),
-      authenticate: (given) => (isAdmin(given) ? { name: 'admin', role: 'admin' } : undefined),
+      cloudFor: (user, origin) => audit(guard(cloud, user), { trail, user, origin, world }),
+      authenticate: (given) => (isAdmin(given) ? { user: { name: builtInUser, role: 'admin' } } : cloud.access.authenticate(given)),
       world,
       log,
+      tls,
+      rateLimit: { get perSecond() { return live.now.rateLimit.perSecond }, get burst() { return live.now.rateLimit.burst } },
     }),
   )
+  warnOfOpenEars(settings, log)
+  if (tls) building.use(keptFresh(api, tls, { settings, world, log }))
   await api.listen(settings.address, settings.port)
   const state = join(dataDir, 'server.json')
-  writeWhole(state, `${JSON.stringify({ pid: process.pid, address: settings.address, port: settings.port, version })}\n`)
+  writeWhole(state, `${JSON.stringify({ ...(leash ?? processOf(process.pid)), address: settings.address, port: settings.port, version, onExit: settings.onExit, fingerprint: tls?.fingerprint } satisfies Partial<RunningServer>)}\n`)
   building.defer(() => removeAll(state))
-  log.info('serving', { address: settings.address, port: settings.port, dataDir, mark, ...place, engines: [...drivers.engines.keys()], volume: drivers.volume.name, network: drivers.network.name, total })
+  log.info('serving', { address: settings.address, port: settings.port, dataDir, mark, ...place, engines: [...drivers.engines.keys()], volume: drivers.volume.name, network: drivers.network.name, total, ...(tls ? { fingerprint: tls.fingerprint } : {}) })
   const stack = building.move()
-  return { address: `${settings.address}:${settings.port}`, dataDir, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  const reload = async () => {
+    const done = await live.reload()
+    log.info('settings were read again', done)
+    return done
+  }
+  return { address: `${settings.address}:${settings.port}`, dataDir, reload, dump: () => writeDump(live.now, world), [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-/** VMs may ask for this many times the machine's processors together: they are rarely all busy. */
-const cpuFactor = 8
+/** VMs may ask for this many times the machine's processors together, unless told otherwise. */
+const cpuOvercommitOfAll = 8
+
+const machine = (dataDir: string) => {
+  const { blocks, bsize } = statfsSync(dataDir)
+  return { cpu: availableParallelism(), memMb: Math.floor(totalmem() / 2 ** 20), diskMb: Math.floor((blocks * bsize) / 2 ** 20) }
+}
 
 /** What this host offers: what was given, exactly, else what the machine has. */
-function totals(settings: ServerSettings, dataDir: string, log: Log): Demand {
-  const { blocks, bsize } = statfsSync(dataDir)
-  const has = { cpu: availableParallelism() * cpuFactor, memMb: Math.floor(totalmem() / 2 ** 20), diskMb: Math.floor((blocks * bsize) / 2 ** 20) }
-  const warn = (what: string, given: number | undefined, machine: number) => {
-    if (given !== undefined && given > machine) log.warn(`more ${what} is offered than the machine has`, { offered: given, machine })
-  }
-  warn('cpu', settings.cpuTotal, has.cpu)
-  warn('memory', settings.memTotal, has.memMb)
-  warn('disk', settings.diskTotal, has.diskMb)
-  return { cpu: settings.cpuTotal ?? has.cpu, memMb: settings.memTotal ?? has.memMb, diskMb: settings.diskTotal ?? has.diskMb, vms: settings.vmsMax }
+function offered({ cpuTotal, cpuOvercommit, memTotal, diskTotal, vmsMax, dataDir }: ServerSettings): Demand {
+  const has = machine(dataDir)
+  const factor = cpuOvercommit ?? (cpuTotal === undefined ? cpuOvercommitOfAll : 1)
+  return { cpu: (cpuTotal ?? has.cpu) * factor, memMb: memTotal ?? has.memMb, diskMb: diskTotal ?? has.diskMb, vms: vmsMax }
+}
+
+function warnOfTooMuch({ cpuTotal, memTotal, diskTotal, dataDir }: ServerSettings, log: Log): void {
+  const has = machine(dataDir)
+  const given = [['cpu', cpuTotal, has.cpu], ['memory', memTotal, has.memMb], ['disk', diskTotal, has.diskMb]] as const
+  for (const [what, wanted, there] of given) if (wanted !== undefined && wanted > there) log.warn(`more ${what} is offered than the machine has`, { offered: wanted, machine: there })
 }

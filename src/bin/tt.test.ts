@@ -19,7 +19,7 @@ let server: ApiServer
 let address: string
 
 before(async () => {
-  server = apiServer({ cloudFor: (): Cloud => cloud, authenticate: (token) => (token === 'right' ? { name: 'ann', role: 'user' } : undefined), world: realWorld, log: silentLog, drainMs: 100 })
+  server = apiServer({ cloudFor: (): Cloud => cloud, authenticate: (token) => (token === 'right' ? { user: { name: 'ann', role: 'user' } } : undefined), world: realWorld, log: silentLog, drainMs: 100 })
   await server.listen('127.0.0.1', 0)
   address = `127.0.0.1:${server.address?.port}`
 })
@@ -96,7 +96,8 @@ test('config keeps a token for its owner; a server that is not there changes not
   const saved = await tt(['config', '--serv-addr', '127.0.0.1', '--serv-port', address.split(':')[1] ?? '', '--token', '-'], {}, { env, input: 'right\n' })
   const path = join(home, '.config/tt/config.json')
   const kept = readFileSync(path, 'utf8')
-  assert.deepEqual([saved.status, JSON.parse(kept)], [0, { server: address, token: 'right' }])
+  assert.deepEqual([saved.status, JSON.parse(kept)], [0, { server: address, clientId: 'default' }])
+  assert.deepEqual(JSON.parse(readFileSync(join(home, '.config/tt/tokens/default'), 'utf8')), { server: address, token: 'right', user: 'ann' })
   assert.equal((await tt(['env', 'list'], {}, { env })).status, 0)
   const dead = await tt(['config', '--serv-addr', '127.0.0.1', '--serv-port', '1'], {}, { env })
   assert.deepEqual([dead.status, readFileSync(path, 'utf8')], [14, kept])

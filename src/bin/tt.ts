@@ -20,10 +20,8 @@ const status = await main({
   world: realWorld,
   signal: interrupted.signal,
   version: async () => (await import('./version.ts')).version,
-  async connect(server, token) {
-    const [{ httpCloud }, { nodeTransport }, { endpointText }] = await Promise.all([import('../api/client.ts'), import('../api/node-transport.ts'), import('../base/endpoint.ts')])
-    return { cloud: httpCloud(`http://${endpointText(server)}`, { token, world: realWorld, ...nodeTransport() }) }
-  },
+  connect: async (...asked) => (await import('./reaching.ts')).connect(...asked),
+  shown: async (...asked) => (await import('./reaching.ts')).shown(...asked),
 })
 // Kept connections would hold the process for seconds; all that was written has gone out.
 process.exit(status)

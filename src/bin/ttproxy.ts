@@ -2,20 +2,26 @@ import { httpCloud } from '../api/client.ts'
 import { nodeTransport } from '../api/node-transport.ts'
 import { apiServer } from '../api/server.ts'
 import { type Command, type Given, parseCommand } from '../base/arguments.ts'
-import { type Endpoint, endpointText } from '../base/endpoint.ts'
+import { type Endpoint, endpointText, endpointUrl } from '../base/endpoint.ts'
+import { parseFingerprint } from '../base/fingerprint.ts'
 import { jsonLog } from '../base/log.ts'
-import { endpoint, listOf } from '../base/setting-forms.ts'
+import { endpoint, listOf, text } from '../base/setting-forms.ts'
 import { flagsOf, type Schema, settle } from '../base/settings.ts'
 import { commandHelp } from '../base/usage.ts'
 import { realWorld as world, wakefulness } from '../base/world.ts'
 import type { Cloud } from '../model/cloud.ts'
 import { asTtError, errorCodes, fail, problemOf, reasonOf, TtError } from '../model/errors.ts'
 import type { User } from '../model/user.ts'
+import { type Certificate, givenCertificate } from './certificates.ts'
+import { warnOfOpenEars } from './secured.ts'
 
 const program = 'ttproxy'
 const proxySchema = {
   proxyAddr: { form: endpoint(9528), default: { host: '127.0.0.1', port: 9528 }, env: 'TT_PROXY_ADDR', flag: { long: 'proxy-addr', value: 'HOST:PORT' }, about: 'Where the proxy listens' },
-  serverSet: { form: listOf(endpoint(9527)), default: [] as Endpoint[], env: 'TT_SERVER_SET', flag: { long: 'server-set', value: 'HOST:PORT', list: 'commas' }, about: 'The servers behind it' },
+  serverSet: { form: listOf(endpoint(9527)), default: [] as Endpoint[], env: 'TT_SERVER_SET', flag: { long: 'server-set', value: 'HOST:PORT', list: 'commas' }, about: 'The servers behind it; https:// before one for TLS' },
+  fingerprint: { form: text('the SHA-256 of a public key, as `ttserver settings` shows it'), env: 'TT_FINGERPRINT', flag: { long: 'fingerprint', value: 'SHA256' }, about: 'Of the key of the server: by TLS no other is talked to' },
+  tlsCert: { form: text('a path'), env: 'TT_PROXY_TLS_CERT', flag: { long: 'tls-cert', value: 'FILE' }, about: 'A certificate in PEM, those of its chain after it: callers then speak TLS' },
+  tlsKey: { form: text('a path'), env: 'TT_PROXY_TLS_KEY', flag: { long: 'tls-key', value: 'FILE' }, about: 'Its key, which others may not read' },
 } satisfies Schema
 const command: Command = {
   words: '',
@@ -45,34 +51,45 @@ async function run(): Promise<number> {
   return serve(settings(given))
 }
 
-function settings(given: Given): { listen: Endpoint; server: Endpoint } {
+interface ProxySettings {
+  listen: Endpoint
+  server: Endpoint
+  fingerprint?: string
+  tls?: Certificate
+}
+
+function settings(given: Given): ProxySettings {
   try {
-    const { proxyAddr, serverSet } = settle(proxySchema, { flags: given, env: { variables: process.env, prefix: 'TT_PROXY' } }).values
+    const { proxyAddr, serverSet, fingerprint, tlsCert, tlsKey } = settle(proxySchema, { flags: given, env: { variables: process.env, prefix: 'TT_PROXY' } }).values
     const [server, second] = serverSet
     if (!server) fail('invalid', 'no server is named', { remedy: 'name one with --server-set' })
     if (second) fail('unsupported', `${serverSet.length} servers are named, and several as one cloud are not built yet`, { remedy: 'name one' })
-    return { listen: proxyAddr, server }
+    if (proxyAddr.tls !== undefined) fail('invalid', '--proxy-addr is HOST:PORT alone', { remedy: 'TLS is asked for by --tls-cert and --tls-key' })
+    if ((tlsCert === undefined) !== (tlsKey === undefined)) fail('invalid', 'a certificate needs both --tls-cert and --tls-key')
+    const pin = fingerprint === undefined ? undefined : (parseFingerprint(fingerprint) ?? fail('invalid', '--fingerprint is not the SHA-256 of a public key', { remedy: 'see `ttserver settings` on the machine of the server' }))
+    const tls = tlsCert === undefined || tlsKey === undefined ? undefined : givenCertificate(tlsCert, tlsKey)
+    return { listen: proxyAddr, server: pin === undefined ? server : { ...server, tls: true }, fingerprint: pin, tls }
   } catch (thrown) {
     if (thrown instanceof TtError) throw thrown
     fail('invalid', reasonOf(thrown), { remedy: `see \`${program} --help\`` })
   }
 }
 
-async function serve({ listen, server }: { listen: Endpoint; server: Endpoint }): Promise<number> {
+async function serve({ listen, server, fingerprint, tls }: ProxySettings): Promise<number> {
   await using stack = new AsyncDisposableStack()
   const log = jsonLog((line) => process.stderr.write(line), world.now)
-  const transport = stack.use(nodeTransport())
+  const transport = stack.use(nodeTransport({ fingerprint }))
   const clouds = new WeakMap<User, Cloud>()
   const api = stack.use(
     apiServer({
       cloudFor: (user) => clouds.get(user) ?? fail('internal', 'a user without a cloud'),
       async authenticate(token) {
-        const cloud = httpCloud(`http://${endpointText(server)}`, { token, world, ...transport })
+        const cloud = httpCloud(endpointUrl(server), { token, world, ...transport })
         try {
           const { user: name, role } = await cloud.about()
           const user: User = { name, role }
           clouds.set(user, cloud)
-          return user
+          return { user }
         } catch (thrown) {
           if (asTtError(thrown).code === 'unauthenticated') return undefined
           throw thrown
@@ -80,8 +97,11 @@ async function serve({ listen, server }: { listen: Endpoint; server: Endpoint })
       },
       world,
       log,
+      tls,
+      rateLimit: { perSecond: 0, burst: 1 }, // The server behind limits tokens; here only strangers are held up.
     }),
   )
+  warnOfOpenEars({ tls: { mode: tls ? 'given' : 'off' }, address: listen.host }, log)
   await api.listen(listen.host, listen.port)
   log.info('proxying', { at: endpointText(listen), server: endpointText(server) })
   const stopped = Promise.withResolvers<number>()

@@ -1,12 +1,11 @@
 import { readTextNow } from '../base/files.ts'
 import { type Given, parseCommand } from '../base/arguments.ts'
 import { nearest } from '../base/nearest.ts'
-import { settingRows } from '../base/settings.ts'
 import { wakefulness } from '../base/world.ts'
 import { commandHelp, listed } from '../base/usage.ts'
 import { asTtError, errorCodes, problemOf } from '../model/errors.ts'
 import { serverCommands } from './server-commands.ts'
-import { serverSchema, serverSettings } from './server-settings.ts'
+import { serverSettings } from './server-settings.ts'
 
 const program = 'ttserver'
 const globals = [
@@ -46,15 +45,18 @@ async function act(word: string, given: Given, args: string[]): Promise<number> 
     case 'down':
       return (await import('./down.ts')).down(settings, { destroy: given.has('destroy') })
     case 'doctor':
-      return (await import('./doctor.ts')).doctor(settings, { json: given.has('json') })
+      return (await import('./doctor.ts')).doctor(settings, { json: given.has('json'), fix: given.has('fix'), leaks: given.has('leaks') })
     case 'settings':
-      return said(given.has('json') ? `${JSON.stringify({ settings: settingRows(serverSchema, settings.settled) })}\n` : settingRows(serverSchema, settings.settled).map(({ key, value, origin }) => `${key.padEnd(14)} ${(value || '-').padEnd(28)} ${origin}\n`).join(''))
+      return said((await import('./shown-settings.ts')).shownSettings(settings, { json: given.has('json') }))
     default:
-      return (await import('./foreground.ts')).foreground(settings)
+      return (await import('./foreground.ts')).foreground(settings, () => serverSettings(given, process.env, readTextNow))
   }
 }
 
-const commandList = () => `${listed('Other commands', serverCommands.filter(({ words }) => words !== '').map(({ words, summary }) => [words, summary] as const))}\n`
+// A function, because the program runs above before the rest of this file is read.
+function commandList(): string {
+  return `${listed('Other commands', serverCommands.filter(({ words }) => words !== '').map(({ words, summary }) => [words, summary] as const))}\n`
+}
 
 function said(text: string): number {
   process.stdout.write(text)

@@ -22,6 +22,8 @@ export async function up(settings: ServerSettings, { demo, args }: { demo: boole
     await start(settings, args)
     process.stdout.write(`ttserver answers at ${place} after ${((world.ticks() - begun) / 1000).toFixed(1)} s; it logs to ${logPath(settings)}\n`)
   }
+  const fingerprint = runningServer(settings.dataDir)?.fingerprint
+  if (fingerprint !== undefined) process.stdout.write(`the fingerprint of its key is ${fingerprint}\n`)
   return demo ? (await import('./demo.ts')).demo(settings) : 0
 }
 

@@ -10,6 +10,8 @@ export interface Sought {
   /** Names of these are candidates too, each behind `lead`. */
   of?: string
   lead: string
+  /** Operands that stand on the line already: the VMs that are meant are theirs. */
+  operands: string[]
 }
 
 /** What may stand as the last of the words after `tt`. */
@@ -17,11 +19,14 @@ export async function candidatesOf(words: readonly string[]): Promise<Sought> {
   const typed = words.at(-1) ?? ''
   const before = words.slice(0, -1).filter((word) => !word.startsWith('-'))
   const entry = entries.find((one) => one.words === before.slice(0, one.words.split(' ').length).join(' '))
-  if (!entry) return { typed, lead: '', words: typed.startsWith('-') ? flagWords(globalFlags) : nextWords(before.join(' ')) }
+  if (!entry) return { typed, lead: '', operands: [], words: typed.startsWith('-') ? flagWords(globalFlags) : nextWords(before.join(' ')) }
   const command: Command = { ...entry, ...(await entry.load()) }
   const flags = [...command.flags, ...globalFlags.filter(({ long }) => !command.flags.some((own) => own.long === long))]
-  if (words.slice(0, -1).includes('--')) return { typed, lead: '', words: [] }
-  return valueSought(typed, words.at(-2) ?? '', flags) ?? operandSought(typed, command, flags)
+  if (words.slice(0, -1).includes('--')) return { typed, lead: '', operands: [], words: [] }
+  const isValue = (at: number) => takingValue(words[at - 1], flags.filter(({ optional }) => !optional)) !== undefined
+  const plain = words.slice(0, -1).filter((word, at) => !word.startsWith('-') && !isValue(at))
+  const operands = plain.slice(entry.words.split(' ').length)
+  return valueSought(typed, words.at(-2) ?? '', { flags, operands }) ?? operandSought(typed, command, { flags, operands })
 }
 
 /** The words of a line for bash, whose quotes are resolved; the last is what stands before the cursor. */
@@ -40,18 +45,27 @@ const nextWords = (lead: string): string[] => {
 
 const flagWords = (flags: readonly Flag[]): string[] => flags.filter(({ hidden }) => !hidden).map(({ long }) => `--${long}`)
 
+interface Known {
+  flags: readonly Flag[]
+  operands: string[]
+}
+
 /** The value of a flag, behind it or joined to it by "="; of a list, its last part. */
-function valueSought(typed: string, before: string, flags: readonly Flag[]): Sought | undefined {
+function valueSought(typed: string, before: string, { flags, operands }: Known): Sought | undefined {
   const [, name, value] = /^(--[\w-]+)=(.*)$/s.exec(typed) ?? [undefined, before, typed]
-  const flag = flags.find(({ long, short, also, value: takes }) => takes !== undefined && (name === `--${long}` || (short !== undefined && name === `-${short}`) || also?.some((one) => name === `--${one}`)))
+  const flag = takingValue(name, flags)
   if (!flag || value === undefined) return undefined
   const joined = typed === value ? '' : `${name}=`
   const lead = joined + (flag.list === 'commas' ? value.slice(0, value.lastIndexOf(',') + 1) : '')
-  return { typed, lead, words: [], of: flag.of }
+  return { typed, lead, operands, words: flag.value?.includes('|') && !flag.of ? flag.value.split('|').map((word) => lead + word) : [], of: flag.of }
 }
 
-function operandSought(typed: string, command: Command, flags: readonly Flag[]): Sought {
-  if (typed.startsWith('-')) return { typed, lead: '', words: flagWords(flags) }
-  const [operand] = command.operands
-  return { typed, lead: '', words: operand?.name.includes('|') ? operand.name.split('|') : [], of: operand?.of }
+/** The flag of this spelling, if what follows it is its value. */
+const takingValue = (spelling: string | undefined, flags: readonly Flag[]): Flag | undefined =>
+  flags.find(({ long, short, also, value }) => value !== undefined && (spelling === `--${long}` || (short !== undefined && spelling === `-${short}`) || also?.some((one) => spelling === `--${one}`)))
+
+function operandSought(typed: string, command: Command, { flags, operands }: Known): Sought {
+  if (typed.startsWith('-')) return { typed, lead: '', operands, words: flagWords(flags) }
+  const operand = command.operands[operands.length] ?? command.operands.findLast(({ many }) => many)
+  return { typed, lead: '', operands, words: operand?.name.includes('|') ? operand.name.split('|') : [], of: operand?.of }
 }

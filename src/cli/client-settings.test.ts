@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rehearse, type Stage } from './rehearsal.ts'
 
-const unauthenticated = { code: 'unauthenticated', message: 'a valid token is needed' } as const
-const kept = '{"server":"h8:2","token":"secret","clientId":"laptop"}'
+const kept = '{"server":"h8:2","clientId":"ann"}'
+const profiles = { ann: '{"server":"h8:2","token":"secret"}', bob: '{"server":"https://h9","token":"bobs"}'.replace('h9"', 'h9:2"') }
+const pinned = `sha256//${'A'.repeat(42)}E=`
 
 const connectedTo = async (line: string, stage: Stage) => (await rehearse(line, stage)).connected
 
-test('the server is that of the flag, the environment, the file, the default', async () => {
+test('A04: the server is that of the flag, the environment, the file, the default', async () => {
   const stage = { config: '{"server":"h3:3"}', variables: { TT_SERVER: 'h2' } }
   assert.equal((await connectedTo('env list --server h1:1', stage))[0]?.server, 'h1:1')
   assert.equal((await connectedTo('--server=[::1]:1 env list', stage))[0]?.server, '[::1]:1')
@@ -23,22 +24,75 @@ test('tt status --server is a switch that may name a server', async () => {
   assert.deepEqual(await connectedTo('status', {}), [])
 })
 
-test('a token in the file is sent to the server in the file and to no other', async () => {
-  const tokenFor = async (stage: Stage) => (await connectedTo('env list', stage))[0]?.token
+test('[J02 A03] a token is sent to the server it is for and to no other', async () => {
+  const tokenFor = async (stage: Stage) => (await connectedTo('env list', { profiles, ...stage }))[0]?.token
   assert.equal(await tokenFor({ config: kept }), 'secret')
   assert.equal(await tokenFor({ config: kept, variables: { TT_SERVER: 'h8:2' } }), 'secret')
+  assert.equal(await tokenFor({ config: kept, variables: { TT_SERVER: 'https://h8:2' } }), 'secret')
   assert.equal(await tokenFor({ config: kept, variables: { TT_SERVER: 'h9:2' } }), '')
   assert.equal(await tokenFor({ config: kept, variables: { TT_SERVER: '127.0.0.1' }, tokens: { '127.0.0.1:9527': 'own' } }), 'own')
-  assert.equal(await tokenFor({ config: kept, variables: { TT_SERVER: 'h9:2', TT_TOKEN: 'given' } }), 'given')
-  assert.equal(await tokenFor({ config: '{"token":"secret"}' }), 'secret')
+  assert.equal(await tokenFor({ config: '{"server":"h8:2"}' }), '', 'a profile that nobody named')
 })
 
-test('a token is shown nowhere', async () => {
-  for (const line of ['status', 'status --json', 'config -n x']) {
-    const { out, err, status } = await rehearse(line, { config: kept, variables: { TT_TOKEN: 'hunter2' } })
-    assert.doesNotMatch(out + err, /secret|hunter2/)
-    assert.equal(status, 0)
+test('N06: server, token and fingerprint may come from the environment', async () => {
+  const variables = { TT_SERVER: 'https://h7:1', TT_TOKEN: 'given', TT_FINGERPRINT: pinned }
+  assert.deepEqual(await connectedTo('env list', { variables }), [{ server: 'https://h7:1', token: 'given', fingerprint: pinned }])
+  assert.deepEqual(await connectedTo('env list', { variables: { TT_CLIENT_ID: 'bob' }, profiles }), [{ server: 'https://h9:2', token: 'bobs' }])
+  assert.match((await rehearse('env list', { variables: { TT_FINGERPRINT: 'abc' } })).err, /TT_FINGERPRINT is "abc", allowed is the SHA-256 of a public key/)
+})
+
+test('a name chooses a token and its server for one call, by flag before variable before file', async () => {
+  const stage = { config: kept, profiles, variables: { TT_CLIENT_ID: 'bob' } }
+  const of = async (line: string, more: Stage = {}) => {
+    const [one] = await connectedTo(line, { ...stage, ...more })
+    return [one?.server, one?.token]
   }
+  assert.deepEqual(await of('env list'), ['https://h9:2', 'bobs'])
+  assert.deepEqual(await of('--client-id ann env list'), ['h8:2', 'secret'])
+  assert.deepEqual(await of('env list --client-id=bob', { variables: { TT_TOKEN: 'given' } }), ['https://h9:2', 'bobs'])
+  assert.deepEqual(await of('env list', { variables: { TT_CLIENT_ID: 'bob', TT_TOKEN: 'given' } }), ['https://h9:2', 'given'])
+  assert.deepEqual(await of('env list --server h9:2', stage), ['h9:2', 'bobs'])
+})
+
+test('J02: a name that is not there is refused and the ones that are there are named; a name alone is no identity', async () => {
+  for (const line of ['env list --client-id carl', 'status --client-id carl', 'config --client-id carl']) {
+    const { status, err, connected } = await rehearse(line, { profiles })
+    assert.deepEqual([status, connected], [6, []], line)
+    assert.match(err, /^tt: there is no token under the name carl here; there are ann, bob \(not_found\)\n {2}save one by `tt config --client-id carl --token-file FILE`/)
+  }
+  assert.match((await rehearse('env list', { config: '{"clientId":"carl"}' })).err, /carl here; there is none at all/)
+  assert.equal((await rehearse('env list --client-id ../ann', { profiles })).status, 2)
+  const elsewhere = await rehearse('env list --client-id bob --server h8:2', { profiles })
+  assert.deepEqual([elsewhere.status, elsewhere.connected], [2, []])
+  assert.match(elsewhere.err, /the token bob is for h9:2 and is sent to no other server/)
+})
+
+test('[J03 J02] a token is shown nowhere', async () => {
+  for (const line of ['status', 'status --json', 'config -n ann', 'env list --client-id nobody']) {
+    const { out, err } = await rehearse(line, { config: kept, profiles, variables: { TT_TOKEN: 'hunter2' } })
+    assert.doesNotMatch(out + err, /secret|hunter2|bobs/)
+  }
+  const broken = await rehearse('env list', { config: kept, profiles: { ann: '{"server":"h8:2","token":"two words"}' } })
+  assert.match(broken.err, /tokens\/ann holds no token/)
+  assert.doesNotMatch(broken.err, /two words/)
+})
+
+test('fault 33: settings hold no token, and a file of settings with one is refused', async () => {
+  const { status, err, connected } = await rehearse('env list', { config: '{"server":"h8:2","token":"secret"}' })
+  assert.deepEqual([status, connected], [2, []])
+  assert.match(err, /unknown key "token"; known are server, clientId, pins/)
+  assert.doesNotMatch(err, /secret/)
+})
+
+test('J03: a server whose fingerprint is known is asked by TLS and by that key alone', async () => {
+  const own = { tokens: { '127.0.0.1:9527': 'own' }, fingerprints: { '127.0.0.1:9527': pinned } }
+  assert.deepEqual(await connectedTo('env list', own), [{ server: 'https://127.0.0.1:9527', token: 'own', fingerprint: pinned }])
+  const config = JSON.stringify({ server: 'https://h8:2', pins: { 'h8:2': pinned, 'h9:1': pinned } })
+  assert.deepEqual(await connectedTo('env list', { config }), [{ server: 'https://h8:2', token: '', fingerprint: pinned }])
+  assert.deepEqual(await connectedTo('env list --server h9:1', { config }), [{ server: 'https://h9:1', token: '', fingerprint: pinned }])
+  assert.deepEqual(await connectedTo('env list --server http://h9:1', { config }), [{ server: 'http://h9:1', token: '', fingerprint: pinned }])
+  assert.deepEqual(await connectedTo('env list --server h7', { config }), [{ server: 'h7:9527', token: '' }])
+  assert.equal((await rehearse('status', { config: '{"pins":{"h8:2":"abc"}}' })).status, 2)
 })
 
 for (const [what, stage, expected] of [
@@ -59,61 +113,3 @@ test('a wrong variable is refused with its name', async () => {
   assert.match((await rehearse('env list', { variables: { TT_SEVER: 'a' } })).err, /^tt: TT_SEVER is no setting; did you mean TT_SERVER\?/)
   assert.equal((await rehearse('env list', { variables: { TT_SERV_ADDR: 'a', TT_IMAGE_CACHE: 'b', TT_SERVER_CONFIG: 'c', TT_DRIVERS: '{}', TT_STORE: 'memory', TT_ENGINE: 'fake', TT_CRASH_AT: '1' } })).status, 0)
 })
-
-const written = ({ config = '' }: { config?: string }) => JSON.parse(config) as Record<string, unknown>
-
-test('config saves a server that answered', async () => {
-  const cases: [string, string][] = [
-    ['--serv-addr h1 --serv-port 80', 'h1:80'],
-    ['--server-addr 10.0.0.1 --server-port=80', '10.0.0.1:80'],
-    ['-a ::1', '[::1]:9527'],
-    ['-a [fd00::1] -p 1', '[fd00::1]:1'],
-    ['-p 5', '127.0.0.1:5'],
-  ]
-  for (const [flags, server] of cases) {
-    const played = await rehearse(`config ${flags}`)
-    assert.deepEqual([played.status, written(played), played.connected[0]?.server], [0, { server }, server])
-    assert.match(played.out, /answered: version 0.1.0, you are ann; saved/)
-  }
-})
-
-test('config keeps what it had if the server does not answer, or does not know the token', async () => {
-  const dead = await rehearse('config -a h1', { config: kept, refusals: { about: [{ code: 'unavailable', message: 'no tt server answers at h1:9527' }] } })
-  assert.deepEqual([dead.status, dead.config], [14, kept])
-  const refused = await rehearse('config -a h1 --token -', { config: kept, stdin: ['bad\n'], refusals: { about: [unauthenticated] } })
-  assert.deepEqual([refused.status, refused.config], [4, kept])
-  assert.match(refused.err, /h1:9527 does not know this token; nothing was saved/)
-})
-
-test('config says that a token is missing, and saves', async () => {
-  const played = await rehearse('config -a h1', { refusals: { about: [unauthenticated] } })
-  assert.deepEqual([played.status, written(played)], [0, { server: 'h1:9527' }])
-  assert.match(played.err, /wants a token, and none is set\n {2}give it by `tt config --token-file FILE` or TT_TOKEN/)
-})
-
-test('config reads a token from a file or standard input, never from a word', async () => {
-  const file = await rehearse('config -a h1 --token-file /t', { files: { '/t': ' abc \nmore' } })
-  assert.deepEqual([written(file), file.connected[0]?.token], [{ server: 'h1:9527', token: 'abc' }, 'abc'])
-  const input = await rehearse('config --token -', { config: '{"server":"h1:1"}', stdin: ['a', 'bc\n', 'more'] })
-  assert.deepEqual(written(input), { server: 'h1:1', token: 'abc' })
-  const word = await rehearse('config --token abc', {})
-  assert.match(word.err, /--token takes only "-", standard input/)
-  for (const token of ['', '\n', 'a b\n', 'ä\n', 'x'.repeat(1001)]) assert.equal((await rehearse('config --token -', { stdin: [token] })).status, 2)
-  assert.match((await rehearse('config --token-file /none', {})).err, /the token cannot be read: ENOENT/)
-})
-
-test('another server forgets the token, the same keeps it', async () => {
-  assert.deepEqual(written(await rehearse('config -a h9', { config: kept })), { server: 'h9:9527', clientId: 'laptop' })
-  assert.deepEqual(written(await rehearse('config -a h8 -p 2', { config: kept })), { server: 'h8:2', token: 'secret', clientId: 'laptop' })
-})
-
-test('a name for the client is saved without asking anybody', async () => {
-  const played = await rehearse('config --client-id desk', { config: kept })
-  assert.deepEqual([written(played), played.connected], [{ server: 'h8:2', token: 'secret', clientId: 'desk' }, []])
-})
-
-for (const line of ['', '-p 70000', '-p 0', '-p x', '-a a:80', '-a http://a', '-a', '--token-file /a --token -', '-n='])
-  test(`config ${line} is refused`, async () => {
-    const { status, config, connected } = await rehearse(`config ${line}`, { config: kept, files: { '/a': 'x' } })
-    assert.deepEqual([status, config, connected], [2, kept, []])
-  })

@@ -7,6 +7,7 @@ export const program = 'tt'
 export const globalFlags: readonly Flag[] = [
   { long: 'json', about: 'Answer in JSON, errors too' },
   { long: 'server', value: 'HOST:PORT', about: 'Talk to this server instead of the configured one' },
+  { long: 'client-id', value: 'NAME', about: 'Ask as the one whose token `tt config` has saved under this name, at its server' },
   { long: 'quiet', short: 'q', about: 'No progress and no remarks' },
   { long: 'help', short: 'h', about: 'Show this help' },
   { long: 'version', short: 'V', about: 'Show the version', hidden: true },
@@ -31,20 +32,43 @@ export const entries: readonly Entry[] = [
   { words: 'env console', summary: 'Use the serial line of a VM; Ctrl-] leaves', load: async () => (await import('./commands/env-console.ts')).console },
   { words: 'env stop', summary: 'Halt the VMs of ENVs; disks, addresses and ports stay', load: async () => (await import('./commands/env-power.ts')).stop },
   { words: 'env start', summary: 'Start the VMs of stopped ENVs again', load: async () => (await import('./commands/env-power.ts')).start },
-  { words: 'env update', summary: 'Change how long ENVs live', load: async () => (await import('./commands/env-update.ts')).update },
+  { words: 'env update', summary: 'Change ENVs: their end, ports, denials, sizes, how many VMs they have', load: async () => (await import('./commands/env-update.ts')).update },
+  { words: 'env apply', summary: 'Make ENVs be as a file says', load: async () => (await import('./commands/env-apply.ts')).apply },
+  { words: 'env export', summary: 'Write ENVs as such a file', load: async () => (await import('./commands/env-export.ts')).exportEnvs },
   { words: 'env del', summary: 'Delete ENVs with all that is in them', load: async () => (await import('./commands/env-del.ts')).del },
+  { words: 'task list', summary: 'List changes that go on, and those of the last hour', load: async () => (await import('./commands/tasks.ts')).list },
+  { words: 'task show', summary: 'Show tasks in full', load: async () => (await import('./commands/tasks.ts')).show },
+  { words: 'task wait', summary: 'Wait until tasks are over', load: async () => (await import('./commands/task-wait.ts')).wait },
+  { words: 'task cancel', summary: 'Take back what has not ended', load: async () => (await import('./commands/tasks.ts')).cancel },
+  { words: 'flavor list', summary: 'List the sizes of VMs that have a name', load: async () => (await import('./commands/flavors.ts')).list },
   { words: 'image list', summary: 'List the images VMs can be made from', load: async () => (await import('./commands/images.ts')).list },
   { words: 'image show', summary: 'Show images in full', load: async () => (await import('./commands/images.ts')).show },
   { words: 'image recipes', summary: 'List the images that the servers build themselves', load: async () => (await import('./commands/images.ts')).recipes },
   { words: 'image build', summary: 'Build an image from its recipe now', load: async () => (await import('./commands/image-build.ts')).build },
-  { words: 'doctor', summary: 'Look for what does not work, and for what was left behind', load: async () => (await import('./commands/doctor.ts')).doctor },
+  { words: 'events', summary: 'Show what happened lately', load: async () => (await import('./commands/events.ts')).events },
+  { words: 'reload', summary: 'Let the servers read their settings again', load: async () => (await import('./commands/reload.ts')).reload },
+  { words: 'user add', summary: 'Make an account, with a role and a quota', load: async () => (await import('./commands/user-edit.ts')).add },
+  { words: 'user list', summary: 'List the accounts, with what they use', load: async () => (await import('./commands/users.ts')).list },
+  { words: 'user show', summary: 'Show accounts in full', load: async () => (await import('./commands/users.ts')).show },
+  { words: 'user update', summary: 'Change roles, rights and quotas', load: async () => (await import('./commands/user-edit.ts')).update },
+  { words: 'user del', summary: 'Delete accounts and all their tokens', load: async () => (await import('./commands/user-edit.ts')).del },
+  { words: 'token add', summary: 'Make a token and print its secret, once', load: async () => (await import('./commands/tokens.ts')).add },
+  { words: 'token list', summary: 'List tokens', load: async () => (await import('./commands/tokens.ts')).list },
+  { words: 'token del', summary: 'Revoke tokens, at once', load: async () => (await import('./commands/tokens.ts')).del },
+  { words: 'audit', summary: 'Show who did what', load: async () => (await import('./commands/audit.ts')).audit },
+  { words: 'doctor', summary: 'Look for what does not work, and for what was left behind; mend it', load: async () => (await import('./commands/doctor.ts')).doctor },
+  { words: 'settings', summary: 'Show what holds for this client, and where each value comes from', load: async () => (await import('./commands/settings.ts')).settings },
   { words: 'completion', summary: 'Print the completion script of a shell', load: async () => (await import('./commands/completion.ts')).completion },
 ]
 
 /** What the words of a group are about. */
 export const groups: Readonly<Record<string, string>> = {
   env: 'ENVs: groups of VMs that live and end together',
+  task: 'Changes that take time',
+  flavor: 'Sizes of VMs that have a name',
   image: 'What VMs can be made from',
+  user: 'Accounts: who may do what, and how much',
+  token: 'What says who you are',
 }
 
 /** Done by the server's program, as they work while no server runs; the launcher sees to it. */

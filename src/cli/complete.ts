@@ -1,6 +1,7 @@
 import { deadline } from '../base/world.ts'
 import { afterBreak, bashWords, candidatesOf } from './candidates.ts'
 import type { Action, Invocation } from './invocation.ts'
+import { type Kind, kinds } from '../model/kinds.ts'
 
 /** A server that is slower than this is not waited for: somebody is at the keyboard. */
 const patienceMs = 1000
@@ -15,8 +16,8 @@ export const complete: Action = {
     const { given, print } = invocation
     const [shell = ''] = given.operands
     const words = shell === 'bash' ? bashWords(given.rest?.[0] ?? '') : (given.rest ?? [])
-    const { typed, lead, words: known, of } = await candidatesOf(words)
-    const names = of === 'env' || of === 'image' ? await namesOf(invocation, of) : []
+    const { typed, lead, words: known, of, operands } = await candidatesOf(words)
+    const names = of === undefined ? [] : await namesOf(invocation, of, operands)
     const found = [...known, ...names.map((name) => lead + name)].filter((candidate) => candidate.startsWith(typed))
     // A name with anything else in it could end up as a command on somebody's line.
     const harmless = found.filter((candidate) => /^[\w.,:/=@+-]+$/.test(candidate))
@@ -24,10 +25,22 @@ export const complete: Action = {
   },
 }
 
-async function namesOf({ cloud, terminal }: Invocation, kind: 'env' | 'image'): Promise<string[]> {
+/** What there is of a kind, asked from whoever knows it. Who does not answer in time knows nothing. */
+async function namesOf({ cloud, terminal }: Invocation, of: string, operands: readonly string[]): Promise<string[]> {
   try {
+    if (of === 'flavor') return (await import('../model/flavors.ts')).flavors.flatMap(({ name, id }) => [name, id])
+    if (of === 'setting') return Object.keys((await import('./client-settings.ts')).clientSchema)
+    if (of === 'role' || of === 'right') return [...(await import('../model/user.ts'))[`${of}s`]]
+    if (of === 'state') return [...(await import('../model/task.ts')).taskStates]
     using limit = deadline(terminal.world, patienceMs, terminal.signal)
-    const { items } = await (await cloud()).collection(kind).list({}, { signal: limit.signal })
+    const call = { signal: limit.signal }
+    const isKind = (text: string): text is Kind => kinds.some((kind) => kind === text)
+    if (of === 'index') {
+      const vms = await Promise.all(operands.map(async (under) => (await (await cloud()).collection('vm').list({ under }, call)).items))
+      return [...new Set(vms.flat().map(({ spec }) => String(spec.index)))]
+    }
+    if (!isKind(of)) return []
+    const { items } = await (await cloud()).collection(of).list({}, call)
     return items.map(({ name }) => name)
   } catch {
     return []

@@ -8,32 +8,49 @@ import type { Colour } from './text.ts'
 type Env = Resource<'env'>
 type Vm = Resource<'vm'>
 
-/** An ENV's phase in a word for people: a stopped one says so. */
-export function stateOf({ removing, spec, status }: Env): string {
-  if (removing !== undefined) return 'removing'
-  const phase = status?.phase ?? 'creating'
-  return spec.stopped && phase === 'ready' ? 'stopped' : phase
+/** The clock, and how near an end is worth a mark. */
+export interface Clock {
+  nowMs: number
+  soonMs: number
 }
 
-const envColours: Record<string, Colour> = { ready: 'green', failed: 'red', creating: 'yellow', removing: 'yellow', stopped: 'dim' }
+/** Marked if it ends within this, unless a flag says otherwise. */
+export const defaultSoonMs = 10 * 60_000
+
+/** An ENV's state in a word for people: a phase, or that it is halted, by somebody or by its end. */
+export function stateOf({ removing, spec, status, reduced }: Env, nowMs: number): string {
+  if (reduced) return ''
+  if (removing !== undefined) return 'removing'
+  const phase = status?.phase ?? 'creating'
+  if (!spec.stopped || phase !== 'ready') return phase
+  return isOver(status?.expires, nowMs) ? 'expired' : 'stopped'
+}
+
+/** Whether it runs and ends soon. */
+export const endsSoon = ({ spec, status }: Env, { nowMs, soonMs }: Clock): boolean => status?.expires !== undefined && !(spec.stopped && isOver(status.expires, nowMs)) && Date.parse(status.expires) - nowMs <= soonMs
+
+const isOver = (iso: string | undefined, nowMs: number) => iso !== undefined && Date.parse(iso) <= nowMs
+
+/** When it ends, marked if that is soon: colours are not for every eye and every pipe. */
+export function endText(env: Env, clock: Clock): string {
+  const { status } = env
+  if (stateOf(env, clock.nowMs) === 'expired') return ago(status?.expires ?? '', clock.nowMs)
+  return `${until(status?.expires, clock.nowMs)}${endsSoon(env, clock) ? ' !' : ''}`
+}
+
+const envColours: Record<string, Colour> = { ready: 'green', failed: 'red', creating: 'yellow', removing: 'yellow', stopped: 'dim', expired: 'red' }
 const vmColours: Partial<Record<VmState, Colour>> = { ready: 'green', failed: 'red', lost: 'red', stopped: 'dim' }
 
-/** An ENV that ends within this is marked. */
-const soonMs = 5 * 60_000
-
-export function envColumns(nowMs: number, options: { owner: boolean }): Column<Env>[] {
+export function envColumns(clock: Clock, options: { owner: boolean }): Column<Env>[] {
+  const state = (env: Env) => stateOf(env, clock.nowMs)
   return [
     { title: 'NAME', text: ({ name }) => name },
     ...(options.owner ? [{ title: 'OWNER', text: ({ owner }: Env) => owner }] : []),
-    { title: 'STATE', text: stateOf, colour: (env) => envColours[stateOf(env)] },
+    { title: 'STATE', text: state, colour: (env) => envColours[state(env)] },
     { title: 'VMS', align: 'right', text: ({ status }) => String(status?.vms ?? 0) },
-    { title: 'READY', align: 'right', text: ({ status }) => String(status?.ready ?? 0) },
-    { title: 'CREATED', text: ({ created }) => ago(created, nowMs) },
-    {
-      title: 'ENDS',
-      text: ({ status }) => until(status?.expires, nowMs),
-      colour: ({ status }) => (status?.expires !== undefined && Date.parse(status.expires) - nowMs < soonMs ? 'yellow' : undefined),
-    },
+    { title: 'READY', align: 'right', text: ({ status, reduced }) => (reduced ? '' : String(status?.ready ?? 0)) },
+    { title: 'CREATED', text: ({ created }) => ago(created, clock.nowMs) },
+    { title: 'ENDS', text: (env) => endText(env, clock), colour: (env) => (state(env) === 'expired' ? 'red' : endsSoon(env, clock) ? 'yellow' : undefined) },
   ]
 }
 
@@ -53,8 +70,10 @@ const columns: Column<Vm>[] = [
   { title: 'PORTS', text: portsText },
 ]
 
-/** `10.0.0.5 40001->22 40002->80`: where to reach it, and which of its ports that is. */
+/** `10.0.0.5:40001->22 10.0.0.5:40002->80`: each as it can be handed to a program, and which port of the VM it is. */
 function portsText({ status }: Vm): string {
   const pairs = Object.entries(status?.ports ?? {}).sort(([one], [two]) => Number(one) - Number(two))
-  return pairs.length === 0 ? '' : [status?.address ?? '', ...pairs.map(([inner, outer]) => `${outer}->${inner}`)].join(' ').trim()
+  const address = status?.address ?? ''
+  const at = address.includes(':') ? `[${address}]` : address
+  return pairs.map(([inner, outer]) => `${at}${at === '' ? '' : ':'}${outer}->${inner}`).join(' ')
 }

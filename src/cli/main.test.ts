@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { Problem } from '../model/errors.ts'
 import type { SessionFrame } from '../model/session.ts'
+import type { TaskStatus } from '../model/task.ts'
 import { type Played, rehearse, type Stage } from './rehearsal.ts'
+import type { Step } from './scripted-cloud.ts'
 import { envOf, hostOf, imageOf, vmOf } from './specimens.ts'
 
 const golden = join(import.meta.dirname, 'golden')
@@ -47,6 +49,7 @@ const broken = envOf('broken', {
 })
 const halted = envOf('halted', { spec: { stopped: true, lifetimeSeconds: null }, status: { ready: 0, expires: undefined } })
 const bobs = envOf('bobs', { owner: 'bob', status: { expires: '2026-01-01T00:03:00.000Z' } })
+const expired = envOf('over', { spec: { stopped: true, atEnd: 'stop' }, status: { ready: 0, expires: '2025-12-31T23:59:00.000Z' } })
 const envs = [bobs, broken, demo, halted]
 const vms = [vmOf('demo.0'), vmOf('demo.1', { status: { state: 'booting', host: 'h2', ports: { 22: 40_001, 80: 40_002 } } })]
 const images = [imageOf('demo-os', { agent: 'none', memo: 'two tasks that print A and B', memMb: 16, diskMb: 0, ports: [], buildable: true }), imageOf('micro', { buildable: false }), imageOf('qemu:centos-7.2:default', { memo: undefined, cpu: 2, memMb: 1024, diskMb: 40_960 })]
@@ -64,12 +67,12 @@ shows('unknown-flag-json', '--json env add x --os-prefx=a')
 shows('missing-operand', 'env show')
 shows('server-word', 'up')
 
-shows('status', 'status', { variables: { TT_SERVER: 'h9:1' }, config: '{"server":"h8:2","token":"secret","clientId":"laptop"}' })
+shows('status', 'status', { variables: { TT_SERVER: 'h9:1' }, config: '{"server":"h8:2","clientId":"ann"}', profiles: { ann: '{"server":"h8:2","token":"secret"}' } })
 shows('status-json', 'status --json', { tokens: { '127.0.0.1:9527': 'own' } })
 shows('status-server', 'status --server', { host: [hostOf('h1'), hostOf('h2', { online: false, engines: [], unusable: [] })], image: images, missing: [problem('unavailable', 'h3 does not answer', { subject: 'host/h3' })] })
 shows('status-server-json', 'status -s --json', { host: [hostOf('h1')], image: images })
 
-shows('env-list', 'env list', { env: envs })
+shows('env-list', 'env list', { env: [...envs, expired] })
 shows('env-listall', 'env listall', { env: envs })
 shows('env-list-screen', 'env list', { env: envs, screen })
 shows('env-list-quiet', 'env list -q', { env: envs })
@@ -81,7 +84,8 @@ shows('env-show-json', 'env show demo none --json', { env: envs, vm: vms })
 shows('env-show-narrow', 'env show demo', { env: envs, vm: vms, screen: { columns: 60, colour: false } })
 shows('env-show-hostile', 'env show demo', { env: [demo], vm: [vmOf('demo.0', { spec: { image: evil }, status: { problem: problem('failed', evil) } })] })
 
-const comesUp: Stage = { vm: [vmOf('new.0'), vmOf('new.1')], steps: [{ kind: 'env', name: 'new', status: { ready: 1 } }, 'break', { kind: 'env', name: 'new', status: { phase: 'ready', ready: 2 } }] }
+const task = (name: string, status: Partial<TaskStatus>): Step => ({ kind: 'task', name: `env/${name}`, status })
+const comesUp: Stage = { vm: [vmOf('new.0'), vmOf('new.1')], steps: [task('new', { state: 'queued' }), task('new', { state: 'running', done: 1 }), 'break', { kind: 'env', name: 'new', status: { phase: 'ready', ready: 2 } }, task('new', { state: 'done', done: 2 })] }
 shows('env-add', 'env add new -s micro -d 1', comesUp)
 shows('env-add-screen', 'env add new -s micro -d 1', { ...comesUp, screen })
 shows('env-add-json', 'env add new -s micro -d 1 --json', comesUp)
@@ -89,16 +93,18 @@ shows('env-add-quiet', 'env add new -s micro -d 1 -q', comesUp)
 shows('env-add-no-wait', 'env add new -s micro,demo -d 1 --no-wait', {})
 shows('env-add-taken', 'env add demo -s micro', { env: [demo] })
 shows('env-add-interrupted', 'env add new -s micro', { interruptMs: 200 })
-shows('env-add-deleted', 'env add new -s micro', { steps: [{ kind: 'env', name: 'new', gone: true }] })
-const fails: Stage = { steps: [{ kind: 'env', name: 'new', status: { phase: 'failed', vms: 2, problems: broken.status?.problems } }] }
+shows('env-add-deleted', 'env add new -s micro', { steps: [task('new', { state: 'cancelled', problem: problem('cancelled', 'the ENV was deleted', { subject: 'env/new' }) })] })
+shows('env-add-late', 'env add new -s micro -t 2', {})
+const fails: Stage = { steps: [{ kind: 'env', name: 'new', status: { phase: 'failed', vms: 2, problems: broken.status?.problems } }, task('new', { state: 'failed', problem: broken.status?.problems?.[0]?.problem })] }
 shows('env-add-failed', 'env add new -s micro -d 1', fails)
 shows('env-add-failed-json', 'env add new -s micro -d 1 --json', fails)
 
-shows('env-del', 'env del demo none bobs', { env: envs, steps: [{ kind: 'env', name: 'bobs', gone: true }, 'break', { kind: 'env', name: 'demo', gone: true }] })
-shows('env-del-json', 'env del demo none --json', { env: envs, steps: [{ kind: 'env', name: 'demo', gone: true }] })
-shows('env-stop', 'env stop demo halted', { env: envs, vm: vms, steps: [{ kind: 'vm', name: 'demo.0', status: { state: 'stopped' } }, { kind: 'vm', name: 'demo.1', status: { state: 'stopped' } }] })
-shows('env-start-failed', 'env start halted', { env: envs, vm: [vmOf('halted.0', { status: { state: 'stopped' } })], steps: [{ kind: 'vm', name: 'halted.0', status: { state: 'failed', problem: problem('exhausted', 'there is no memory left') } }] })
-shows('env-update', 'env update demo -l +2h', { env: envs })
+shows('env-del', 'env del demo none bobs', { env: envs, steps: [task('bobs', { state: 'done', done: 2 }), 'break', task('demo', { state: 'done', done: 2 })] })
+shows('env-del-json', 'env del demo none --json', { env: envs, steps: [task('demo', { state: 'done', done: 2 })] })
+shows('env-stop', 'env stop demo halted', { env: envs, steps: [task('demo', { done: 1 }), task('demo', { state: 'done', done: 2 })] })
+shows('env-start-failed', 'env start halted', { env: envs, steps: [task('halted', { state: 'failed', problem: problem('exhausted', 'there is no memory left', { subject: 'vm/halted.0' }) })] })
+shows('env-update', 'env update demo halted none -l +2h -p 80 --no-wait', { env: envs })
+shows('env-update-none', 'env update demo', {})
 shows('env-update-over', 'env update demo -l 60', { env: envs })
 
 const began = (vm: string, image = 'micro'): SessionFrame => ({ type: 'begin', vm, image, address: '192.0.2.1' })

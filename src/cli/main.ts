@@ -37,7 +37,7 @@ async function dispatch(terminal: Terminal): Promise<number> {
   const { given } = parsed
   if (given.has('help')) return said(terminal, (await import('./help.ts')).commandHelpOf({ ...entry, ...action }))
   if (given.has('version')) return said(terminal, `${program} ${await terminal.version()}\n`)
-  const call = begin(terminal, [given, ...flags])
+  const call = begin(terminal, [given, ...flags], { mending: entry.words === 'config' })
   await action.run(call)
   return call.status()
 }
@@ -82,18 +82,20 @@ function unknownWord(words: string, word: string): Wrong {
   return { message: `there is no command \`${program} ${lead}${word.slice(0, 40)}\``, ...(meant === undefined ? {} : { hint: `did you mean \`${program} ${meant.includes(' ') ? '' : lead}${meant}\`?` }) }
 }
 
-function begin(terminal: Terminal, given: readonly [Given, ...Given[]]): Invocation {
+/** `tt config` puts right what is wrong with the identity, so it begins without. */
+function begin(terminal: Terminal, given: readonly [Given, ...Given[]], { mending }: { mending: boolean }): Invocation {
   const has = (flag: string) => given.some((one) => one.has(flag))
   // `tt status --server` is a switch of that command's own: an empty value names no server.
-  const server = given.flatMap((one) => one.all('server')).find((value) => value !== '')
-  const flags: Given = { has: (flag) => flag === 'server' && server !== undefined, one: () => server, all: () => (server === undefined ? [] : [server]), operands: [] }
+  const chosen = (flag: string) => given.flatMap((one) => one.all(flag)).find((value) => value !== '')
+  const known: Record<string, string | undefined> = { server: chosen('server'), ...(mending ? {} : { 'client-id': chosen('client-id') }) }
+  const flags: Given = { has: (flag) => known[flag] !== undefined, one: (flag) => known[flag], all: (flag) => [known[flag] ?? []].flat(), operands: [] }
   let settings: Promise<ClientSettings> | undefined
   let cloud: Promise<Cloud> | undefined
   const connect = async () => {
-    const { server: at, token } = await read()
-    return (await terminal.connect(at, token ?? '')).cloud
+    const { server: at, token, fingerprint } = await read()
+    return (await terminal.connect(at, { token: token ?? '', fingerprint })).cloud
   }
-  const read = () => (settings ??= import('./client-settings.ts').then(({ clientSettings }) => clientSettings(terminal, flags)))
+  const read = () => (settings ??= import('./client-settings.ts').then(({ clientSettings }) => clientSettings(terminal, flags, { mending })))
   return invocation({
     given: given[0],
     json: has('json'),

@@ -13,7 +13,7 @@ test('the reference has every command that is shown, with every flag', async () 
     for (const { long } of flags) assert.ok(text.includes(`--${long}`), `${words} --${long}`)
   }
   assert.match(text, /\| 11 \| `exhausted`, may go well later \|/)
-  assert.match(text, /\| The server or proxy to talk to \| `TT_SERVER` \| `--server` \| `server` \| `127.0.0.1:9527` \|/)
+  assert.match(text, /\| The server or proxy to talk to; https:\/\/ before it for TLS \| `TT_SERVER` \| `--server` \| `server` \| `127.0.0.1:9527` \|/)
 })
 
 for (const { words, examples, flags, ...command } of commands) {

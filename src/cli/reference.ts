@@ -26,7 +26,7 @@ function statusTable(): string {
   const codes = Object.entries(errorCodes).map(([code, { exit, retry }]): [number, string] => [exit, `\`${code}\`${retry ? ', may go well later' : ''}`])
   const more: [number, string][] = [
     [0, 'all is well'],
-    [3, '`tt doctor` found something that was left behind'],
+    [3, '`tt doctor` found something bad, or left behind, that was not mended'],
     [130, 'Ctrl-C twice'],
     [141, 'the reader of the output went away'],
   ]

@@ -2,7 +2,7 @@ import { type ManualWorld, manualWorld } from '../base/manual-world.ts'
 import { type Endpoint, endpointText } from '../base/endpoint.ts'
 import { main } from './main.ts'
 import { type Script, type ScriptedCloud, scriptedCloud } from './scripted-cloud.ts'
-import type { Screen, Terminal } from './terminal.ts'
+import type { Screen, Shown, Terminal } from './terminal.ts'
 
 export interface Stage extends Script {
   variables?: Record<string, string>
@@ -12,6 +12,11 @@ export interface Stage extends Script {
   screen?: Screen
   /** Tokens of servers on this machine, by their address. */
   tokens?: Record<string, string>
+  /** Fingerprints of the servers on this machine that have a token here, and what servers show by TLS, by their address. */
+  fingerprints?: Record<string, string>
+  shown?: Record<string, Shown>
+  /** The files of profiles by their name. */
+  profiles?: Record<string, string>
   stdin?: string[]
   /** What is typed at a keyboard; without it there is none. */
   keys?: string[]
@@ -28,8 +33,9 @@ export interface Played {
   pieces: { to: 'out' | 'err'; text: string; ms: number }[]
   /** The file of settings afterwards. */
   config?: string
-  /** Where it connected to, and with which token. */
-  connected: { server: string; token: string }[]
+  profiles: Record<string, string>
+  /** Where it connected to, with which token, and which fingerprint it wants to see. */
+  connected: { server: string; token: string; fingerprint?: string }[]
   cloud: ScriptedCloud
 }
 
@@ -42,7 +48,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
   const cloud = scriptedCloud(stage, world)
   const pieces: Played['pieces'] = []
   const controller = new AbortController()
-  const played = { connected: [] as Played['connected'], config: stage.config instanceof Error ? undefined : stage.config }
+  const played = { connected: [] as Played['connected'], config: stage.config instanceof Error ? undefined : stage.config, profiles: { ...stage.profiles } }
   const output = (to: 'out' | 'err'): Terminal['out'] => {
     const decoder = new TextDecoder()
     return {
@@ -74,12 +80,21 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     readFile: (path) => stage.files?.[path] ?? absent(path),
     ownToken(server: Endpoint) {
       const token = stage.tokens?.[endpointText(server)]
-      return token === undefined ? undefined : { token, path: `/var/lib/tt/${server.host}-${server.port}/token` }
+      const fingerprint = stage.fingerprints?.[endpointText(server)]
+      return token === undefined ? undefined : { token, path: `/var/lib/tt/${server.host}-${server.port}/token`, ...(fingerprint === undefined ? {} : { fingerprint }) }
     },
-    async connect(server, token) {
-      played.connected.push({ server: endpointText(server), token })
+    profiles: {
+      names: () => Object.keys(played.profiles),
+      read: (name) => played.profiles[name],
+      write: (name, text) => void (played.profiles[name] = text),
+      remove: (name) => void delete played.profiles[name],
+      pathOf: (name) => `/home/ann/.config/tt/tokens/${name}`,
+    },
+    async connect(server, { token, fingerprint }) {
+      played.connected.push({ server: endpointText(server), token, ...(fingerprint === undefined ? {} : { fingerprint }) })
       return { cloud }
     },
+    shown: async (server) => stage.shown?.[endpointText(server)] ?? absent(endpointText(server)),
     world,
     signal: controller.signal,
     version: async () => '0.1.0',

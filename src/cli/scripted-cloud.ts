@@ -5,7 +5,10 @@ import { errorOf, fail, type Problem } from '../model/errors.ts'
 import type { Kind, Resource, Status } from '../model/kinds.ts'
 import type { Session, SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
 
-/** What happens while somebody watches, one step each half second: a new status, another resource of the name, its end. What is `unseen` no watch tells of. */
+/**
+ * What happens while somebody watches, one step each half second: a new status, another resource of the name, its end. What is `unseen` no watch tells of.
+ * The last task of an ENV, whose id its caller chose, is called `env/demo`.
+ */
 export type Step = { kind: Kind; name: string; status?: Partial<Status<Kind>>; other?: Resource<Kind>; gone?: true; unseen?: true } | 'break'
 
 type Verb = 'get' | 'list' | 'put' | 'remove' | 'watch'
@@ -16,6 +19,9 @@ export interface Script {
   vm?: Resource<'vm'>[]
   host?: Resource<'host'>[]
   image?: Resource<'image'>[]
+  task?: Resource<'task'>[]
+  user?: Resource<'user'>[]
+  token?: Resource<'token'>[]
   missing?: Problem[]
   steps?: Step[]
   /** Refusals, the first of them first, by verb and name: `env.put demo`. */
@@ -31,6 +37,7 @@ export interface ScriptedCloud extends Cloud {
   /** `env.put demo`, in order. */
   readonly calls: string[]
   readonly puts: { name: string; options: unknown }[]
+  readonly removals: { name: string; options: unknown }[]
   readonly opened: SessionRequest[]
   readonly inputs: SessionInput[]
 }
@@ -39,12 +46,28 @@ const stepMs = 500
 
 /** A Cloud that plays a script: for seeing what the command line makes of any answer, the rare ones too. It decides nothing itself. */
 export function scriptedCloud(script: Script, world: World): ScriptedCloud {
-  const state: { [K in Kind]: Map<string, Resource<K>> } = { env: byName(script.env), vm: byName(script.vm), host: byName(script.host), image: byName(script.image) }
+  const state: { [K in Kind]: Map<string, Resource<K>> } = { env: byName(script.env), vm: byName(script.vm), host: byName(script.host), image: byName(script.image), task: byName(script.task), user: byName(script.user), token: byName(script.token) }
   const calls: string[] = []
   const puts: ScriptedCloud['puts'] = []
   const opened: SessionRequest[] = []
   const inputs: SessionInput[] = []
+  const removals: ScriptedCloud['removals'] = []
+  const lastTask = new Map<string, string>()
   const steps = [...(script.steps ?? [])]
+  /** The ENV with the task of its change, as a cloud makes both at once. */
+  const begun = <K extends Kind>(resource: Resource<K>, before: Resource<K> | undefined, id = `t${lastTask.size}`): Resource<K> => {
+    const env = resource as unknown as Resource<'env'>
+    const unchanged = before && resource.removing === before.removing && JSON.stringify(resource.spec) === JSON.stringify(before.spec)
+    if (unchanged) return before
+    const halts = (before as Resource<'env'> | undefined)?.spec.stopped
+    const power = halts === env.spec.stopped ? 'update' : env.spec.stopped ? 'stop' : 'start'
+    const verb = resource.removing === undefined ? (before ? power : 'create') : 'remove'
+    const subject = `env/${env.name}`
+    lastTask.set(subject, id)
+    const status = { state: 'running', done: 0, total: env.status?.vms ?? 0 } as const
+    state.task.set(id, { kind: 'task', name: id, uid: id, revision: '1', owner: env.owner, created: isoOf(world), spec: { verb, subject, limitSeconds: 600 }, status })
+    return { ...env, status: { ...env.status, task: id } } as unknown as Resource<K>
+  }
   const heard = (kind: Kind, verb: Verb, name = '') => {
     const call = `${kind}.${verb} ${name}`.trim()
     calls.push(call)
@@ -54,7 +77,8 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
   const collection = <K extends Kind>(kind: K): Collection<K> => {
     const all = state[kind] as Map<string, Resource<K>>
     const get = (name: string) => all.get(name) ?? fail('not_found', `there is no ${kind === 'env' ? 'ENV' : kind} ${JSON.stringify(name)}`, { subject: `${kind}/${name}`, remedy: `see \`tt ${kind} list\`` })
-    const under = (env?: string) => [...all.values()].filter(({ name }) => env === undefined || name.startsWith(`${env}.`))
+    const isUnder = (resource: Resource<Kind>, env: string) => (kind === 'task' ? (resource as Resource<'task'>).spec.subject === `env/${env}` : resource.name.startsWith(`${env}.`))
+    const under = (env?: string) => [...all.values()].filter((resource) => env === undefined || isUnder(resource, env))
     return {
       async get(name) {
         heard(kind, 'get', name)
@@ -71,12 +95,16 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
         if (options.expect === 'absent' && before) fail('exists', `there is an ENV ${name} already`, { subject: `env/${name}`, remedy: `choose another name, or \`tt env del ${name}\` first` })
         const status = { phase: 'creating', vms: countOf(options.spec as EnvSpec), ready: 0, since: isoOf(world) }
         const fresh = { kind, name, uid: options.uid ?? 'u1', revision: '1', owner: 'ann', created: isoOf(world), spec: { ...filled, ...options.spec }, status } as unknown as Resource<K>
-        all.set(name, before ? { ...before, spec: options.spec as Resource<K>['spec'], revision: `${before.revision}+` } : fresh)
+        const changed = before && { ...before, spec: options.spec as Resource<K>['spec'], revision: `${before.revision}+` }
+        all.set(name, kind === 'env' ? begun(changed ?? fresh, before, options.task) : (changed ?? fresh))
         return get(name)
       },
-      async remove(name) {
+      async remove(name, options) {
         heard(kind, 'remove', name)
-        all.set(name, { ...get(name), removing: isoOf(world) })
+        removals.push({ name, options })
+        const before = get(name)
+        const gone = { ...before, removing: isoOf(world) }
+        all.set(name, kind === 'env' ? begun(gone, before, options?.task) : gone)
       },
       async *watch(options, call): AsyncGenerator<Change<K>> {
         heard(kind, 'watch', options?.under)
@@ -87,11 +115,12 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
           if (call?.signal?.aborted) return
           if (step === 'break') fail('unavailable', 'the watch ended', { subject: 'server' })
           const there = state[step.kind] as Map<string, Resource<Kind>>
-          const before = there.get(step.name)
-          if (step.gone) there.delete(step.name)
-          else if (step.other) there.set(step.name, step.other)
-          else if (before) there.set(step.name, { ...before, status: { ...before.status, ...step.status } as Resource<Kind>['status'] })
-          if (step.kind === kind && !step.unseen) yield step.gone ? { type: 'gone', name: step.name } : { type: 'is', resource: get(step.name) }
+          const named = step.kind === 'task' ? (lastTask.get(step.name) ?? step.name) : step.name
+          const before = there.get(named)
+          if (step.gone) there.delete(named)
+          else if (step.other) there.set(named, step.other)
+          else if (before) there.set(named, { ...before, status: { ...before.status, ...step.status } as Resource<Kind>['status'] })
+          if (step.kind === kind && !step.unseen) yield step.gone ? { type: 'gone', name: named } : { type: 'is', resource: get(named) }
         }
         await new Promise((resolve) => call?.signal?.addEventListener('abort', resolve, { once: true }))
       },
@@ -100,6 +129,7 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
   return {
     calls,
     puts,
+    removals,
     opened,
     inputs,
     async about() {

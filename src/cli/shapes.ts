@@ -1,22 +1,29 @@
 import type { Resource } from '../model/kinds.ts'
+import { type Clock, endsSoon } from './env-columns.ts'
 
 /** The shapes of --json. They are a promise to programs: fields are added, never changed or left out; what is not known is null. */
 
-export const envShape = (env: Resource<'env'>) => ({
+export const envShape = (env: Resource<'env'>, clock: Clock) => ({
   name: env.name,
   uid: env.uid,
   owner: env.owner,
   created: env.created,
   expires: env.status?.expires ?? null,
+  endsSoon: endsSoon(env, clock),
   phase: env.removing === undefined ? (env.status?.phase ?? 'creating') : 'removing',
   stopped: env.spec.stopped,
   count: env.status?.vms ?? 0,
   ready: env.status?.ready ?? 0,
+  atEnd: env.spec.atEnd,
+  keepDisks: env.spec.keepDisks,
   denyOutgoing: env.spec.denyOutgoing,
+  deny: env.spec.deny,
+  peers: env.spec.peers,
+  task: env.status?.task ?? null,
   problems: env.status?.problems ?? [],
 })
 
-const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
+export const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
   id: uid,
   name,
   index: spec.index,
@@ -31,12 +38,49 @@ const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
   cpu: spec.cpu,
   memMb: spec.memMb,
   diskMb: spec.diskMb,
+  denyOutgoing: spec.denyOutgoing,
+  deny: spec.deny,
   pid: status?.pid ?? null,
   since: status?.since ?? null,
   problem: status?.problem ?? null,
 })
 
-export const envWithVms = (env: Resource<'env'>, vms: readonly Resource<'vm'>[]) => ({ ...envShape(env), vms: vms.map(vmShape) })
+export const envWithVms = (env: Resource<'env'>, vms: readonly Resource<'vm'>[], clock: Clock) => ({ ...envShape(env, clock), vms: vms.map(vmShape) })
+
+export const taskShape = ({ name, owner, created, spec, status }: Resource<'task'>) => ({
+  id: name,
+  verb: spec.verb,
+  subject: spec.subject,
+  owner,
+  created,
+  limitSeconds: spec.limitSeconds,
+  state: status?.state ?? 'queued',
+  done: status?.done ?? 0,
+  total: status?.total ?? 0,
+  started: status?.started ?? null,
+  ended: status?.ended ?? null,
+  problem: status?.problem ?? null,
+})
+
+export const userShape = ({ name, created, spec, status }: Resource<'user'>) => ({
+  name,
+  role: spec.role,
+  rights: spec.rights,
+  quota: { cpu: spec.quota.cpu ?? null, memMb: spec.quota.memMb ?? null, diskMb: spec.quota.diskMb ?? null, vms: spec.quota.vms ?? null },
+  used: status?.used ?? null,
+  envs: status?.envs ?? 0,
+  memo: spec.memo ?? null,
+  created,
+})
+
+export const tokenShape = ({ name, owner, created, spec, status }: Resource<'token'>) => ({
+  name,
+  user: owner,
+  role: spec.role ?? null,
+  created,
+  expires: spec.expires ?? null,
+  expired: status?.expired ?? false,
+})
 
 export const imageShape = ({ name, spec, status }: Resource<'image'>) => ({
   name,

@@ -19,7 +19,13 @@ export const envOf = (name: string, more: { status?: Partial<EnvStatus>; spec?: 
   spec: {
     groups: [{ image: 'micro', digest: 'd1', engine: 'qemu', first: 0, count: 2, cpu: 1, memMb: 128, diskMb: 1024, ports: [22] }],
     lifetimeSeconds: 3600,
+    longLife: false,
+    atEnd: 'delete',
+    keepDisks: false,
     denyOutgoing: false,
+    deny: [],
+    peers: [],
+    exceptions: {},
     deadlineSeconds: 600,
     stopped: false,
     kicked: [],
@@ -37,7 +43,7 @@ export const vmOf = (name: string, more: { status?: Partial<VmStatus>; spec?: Pa
     revision: '7',
     owner: 'ann',
     created,
-    spec: { id: `u${name}`, env, index: Number(index), image: 'micro', digest: 'd1', engine: 'qemu', cpu: 1, memMb: 128, diskMb: 1024, ports: [22], denyOutgoing: false, stopped: false, ...more.spec },
+    spec: { id: `u${name}`, env, index: Number(index), image: 'micro', digest: 'd1', engine: 'qemu', cpu: 1, memMb: 128, diskMb: 1024, ports: [22], denyOutgoing: false, deny: [], stopped: false, ...more.spec },
     status: {
       state: 'ready',
       host: 'h1',

@@ -1,5 +1,6 @@
 import type { Endpoint } from '../base/endpoint.ts'
 import type { World } from '../base/world.ts'
+import type { Call } from '../model/call.ts'
 import type { Cloud } from '../model/cloud.ts'
 
 /**
@@ -22,10 +23,14 @@ export interface Terminal {
   config: ConfigFile
   /** The text of a file a flag names. Throws what the system says. */
   readFile(path: string): string
-  /** The token that a server of this machine and user has written for its clients, and where; undefined if there is none to read. */
-  ownToken(server: Endpoint): { token: string; path: string } | undefined
-  /** Only makes ready: the first call tells whether anybody is there. */
-  connect(server: Endpoint, token: string): Promise<{ cloud: Cloud }>
+  /** Tokens under the names this client has given them. */
+  profiles: ProfileFiles
+  /** The token that a server of this machine and user has written for its clients, where, and the fingerprint of its key if it runs with TLS; undefined if there is none to read. */
+  ownToken(server: Endpoint): { token: string; path: string; fingerprint?: string } | undefined
+  /** Only makes ready: the first call tells whether anybody is there. By TLS, a server with another fingerprint than a known one is refused before anything is sent. */
+  connect(server: Endpoint, identity: { token: string; fingerprint?: string }): Promise<{ cloud: Cloud }>
+  /** What a server shows of itself by TLS; it is sent nothing. */
+  shown(server: Endpoint, call: Call): Promise<Shown>
   world: World
   /** The first Ctrl-C. */
   signal: AbortSignal
@@ -42,12 +47,32 @@ export interface Output {
 
 export interface Screen {
   columns: number
+  /** Lines it shows at once; undefined if nobody knows. */
+  rows?: number
   colour: boolean
 }
 
 export interface Keyboard extends Disposable {
   keys: AsyncIterable<Uint8Array>
   size(): { columns: number; rows: number }
+}
+
+/** Whose key a server has. */
+export interface Shown {
+  fingerprint: string
+  /** Why this machine does not trust its certificate; undefined if it does. */
+  untrusted?: string
+}
+
+/** One file for each profile, readable by its owner only. */
+export interface ProfileFiles {
+  names(): string[]
+  /** Undefined if there is none; throws if there is one that cannot be read. */
+  read(name: string): string | undefined
+  /** All or nothing. */
+  write(name: string, text: string): void
+  remove(name: string): void
+  pathOf(name: string): string
 }
 
 /** The client's settings as a file. */

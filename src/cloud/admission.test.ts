@@ -5,7 +5,8 @@ import { TtError } from '../model/errors.ts'
 import { countVms, nothing } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import type { HostRecord } from '../model/records.ts'
-import { admit, checkedSpec, defaultLimits, resolved } from './admission.ts'
+import { admit, checkedSpec, defaultLimits } from './admission.ts'
+import { resolved } from './groups.ts'
 
 const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', agent: 'rexec', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
 const images = new Map([
@@ -18,10 +19,11 @@ const images = new Map([
 const broken = new Map([['qemu:junk', 'it is neither qcow2 nor a raw disk with a boot sector']])
 const resolve = (asked: EnvAsked): EnvSpec => resolved(checkedSpec(asked, 'env/demo'), images, { limits: defaultLimits, broken, subject: 'env/demo' })
 const groups = (asked: EnvAsked) => resolve(asked).groups as FullGroup[]
-test('what is no VM cannot be taken out, and is not counted as one', () => {
-  const kept = resolve({ groups: [{ image: 'micro', count: 3 }], kicked: [7, 1, 1, 99] })
-  assert.deepEqual(kept.kicked, [1])
-  assert.equal(countVms(kept), 2)
+test('[G05] what is no VM cannot be taken out, and is named', () => {
+  const kept = resolve({ groups: [{ image: 'micro', count: 3 }], kicked: [1, 1] })
+  assert.deepEqual([kept.kicked, countVms(kept)], [[1], 2])
+  const error = refusal(() => resolve({ groups: [{ image: 'micro', count: 3 }], kicked: [1, 7] }))
+  assert.deepEqual([error.code, error.message], ['not_found', 'it has no VM 7 to take out'])
 })
 
 const refusal = (asked: () => unknown): TtError => {

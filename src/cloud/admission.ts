@@ -1,11 +1,10 @@
 import { check } from '../model/check.ts'
-import { type EnvAsked, EnvSpec, type FullGroup, type Group } from '../model/env.ts'
+import { type EnvAsked, EnvSpec, type FullGroup } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
 import { countVms, type Demand, demandOf } from '../model/expand.ts'
-import { fallbackSize, type ImageSpec } from '../model/image.ts'
-import { matchesPrefix, shown } from '../model/names.ts'
 import type { HostRecord } from '../model/records.ts'
-import { megabytes } from '../model/units.ts'
+import { duration, megabytes } from '../model/units.ts'
+import type { UserSpec } from '../model/user.ts'
 
 /** What a cloud allows a single request; settings of the server. */
 export interface Limits {
@@ -14,105 +13,34 @@ export interface Limits {
   diskMinMb: number
   /** VMs of one image in one ENV. */
   copiesMax: number
+  /** Life time without `longLife`. */
+  lifetimeMaxSeconds: number
+  /** Between a stop and a start of one ENV; 0 for none. */
+  powerIntervalSeconds: number
+  /** ENVs that are being made at the same time; more wait for their turn. */
+  creationsMax: number
+  /** How long a creation may wait for its turn. */
+  queueSeconds: number
+  /** How long a change of a living ENV may take. */
+  changeSeconds: number
 }
 
-export const defaultLimits: Limits = { cpuMax: 12, memMinMb: 100, diskMinMb: 100, copiesMax: 10_001 }
+export const defaultLimits: Limits = {
+  cpuMax: 12,
+  memMinMb: 100,
+  diskMinMb: 100,
+  copiesMax: 10_001,
+  lifetimeMaxSeconds: 21_600,
+  powerIntervalSeconds: 0,
+  creationsMax: 256,
+  queueSeconds: 600,
+  changeSeconds: 600,
+}
 
 /** The spec as a caller wrote it, checked field by field; `invalid` names the first field that is wrong and the rule. */
 export function checkedSpec(asked: EnvAsked, subject: string): EnvSpec {
   const { value, wrong } = check(EnvSpec, asked)
   return value ?? fail('invalid', wrong ?? 'it is no ENV', { subject })
-}
-
-export interface ResolveOptions {
-  limits: Limits
-  /** What looks like an image and is none, with the reason. */
-  broken: ReadonlyMap<string, string>
-  subject: string
-  /** The groups of the ENV as it is: an update may change how many VMs of an image there are, add and drop images, not the sizes of living VMs. */
-  before?: readonly FullGroup[]
-}
-
-/**
- * The spec with prefixes made into exact images, sizes filled in (asked, else the image's, else the fallback) and indices
- * given. Pure: the same images and spec give the same result on every server.
- */
-export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, options: ResolveOptions): EnvSpec {
-  const { limits, subject } = options
-  const chosen = new Map<string, Group>()
-  for (const group of spec.groups) {
-    checkGroup(group, limits, subject)
-    for (const name of options.before?.some(({ image }) => image === group.image) ? [group.image as string] : namesOf(group, images, options)) {
-      if (group.image === undefined && chosen.has(name)) continue // Two prefixes that pick one image make it once.
-      if (chosen.has(name)) fail('invalid', `image ${name} is asked for twice`, { subject })
-      chosen.set(name, group)
-    }
-  }
-  let first = Math.max(0, ...(options.before ?? []).map((group) => group.first + group.count))
-  const groups: FullGroup[] = []
-  for (const [name, group] of chosen) {
-    const old = options.before?.find(({ image }) => image === name)
-    const full = old ? kept(old, group, subject) : filled(group, name, images.get(name) as ImageSpec, group.first ?? first)
-    groups.push(full)
-    first = Math.max(first, full.first + full.count)
-  }
-  checkOverlap(groups, subject)
-  // What is no VM cannot be taken out: kept, it would be counted as one.
-  const kicked = [...new Set(spec.kicked)].filter((index) => groups.some((group) => index >= group.first && index < group.first + group.count))
-  return { ...spec, groups, kicked: kicked.sort((a, b) => a - b) }
-}
-
-/** A group of a living ENV: as it is, but for its number. */
-function kept(old: FullGroup, asked: Group, subject: string): FullGroup {
-  for (const field of ['first', 'cpu', 'memMb', 'diskMb'] as const) {
-    if (asked[field] !== undefined && asked[field] !== old[field]) fail('unsupported', `${field} of living VMs of ${old.image} cannot be changed from ${old[field]} to ${asked[field]}`, { subject, remedy: 'make a new ENV' })
-  }
-  if (asked.ports?.some((port) => !old.ports.includes(port))) fail('unsupported', `ports of living VMs of ${old.image} cannot be changed`, { subject, remedy: 'make a new ENV' })
-  return { ...old, count: asked.count }
-}
-
-function filled(group: Group, name: string, image: ImageSpec, first: number): FullGroup {
-  return {
-    image: name,
-    digest: group.digest ?? image.digest,
-    engine: group.engine ?? image.engines[0] ?? fail('invalid', `image ${name} names no engine`),
-    first,
-    count: group.count,
-    cpu: group.cpu ?? image.cpu ?? fallbackSize.cpu,
-    memMb: group.memMb ?? image.memMb ?? fallbackSize.memMb,
-    diskMb: group.diskMb ?? image.diskMb ?? fallbackSize.diskMb,
-    ports: [...new Set([...image.ports, ...(group.ports ?? [])])].sort((a, b) => a - b),
-  }
-}
-
-function namesOf(group: Group, images: ReadonlyMap<string, ImageSpec>, { broken, subject }: ResolveOptions): string[] {
-  if (group.image !== undefined) {
-    if (images.has(group.image)) return [group.image]
-    const why = broken.get(group.image)
-    fail('not_found', why === undefined ? `no host has the image ${shown(group.image)}` : `${group.image} is not a usable image: ${why}`, { subject, remedy: 'see `tt image list`' })
-  }
-  const prefix = group.prefix ?? fail('invalid', 'a group names neither image nor prefix', { subject })
-  const names = [...images.keys()].filter((name) => matchesPrefix(name, prefix)).sort()
-  if (names.length > 0) return names
-  const [bad] = [...broken].filter(([name]) => matchesPrefix(name, prefix))
-  if (bad) fail('not_found', `no usable image begins with ${shown(prefix)}: ${bad[0]} is not one, ${bad[1]}`, { subject, remedy: 'see `tt image list`' })
-  fail('not_found', `no image begins with ${shown(prefix)}`, { subject, remedy: images.size === 0 ? 'the servers have no images: see `tt image recipes`' : 'see `tt image list`' })
-}
-
-function checkGroup(group: Group, limits: Limits, subject: string): void {
-  const refuse = (what: string, value: number, rule: string) => fail('invalid', `${what} is ${value}, allowed is ${rule}`, { subject })
-  if (group.cpu !== undefined && group.cpu > limits.cpuMax) refuse('cpu', group.cpu, `1 to ${limits.cpuMax}`)
-  if (group.memMb !== undefined && group.memMb < limits.memMinMb) refuse('memory', group.memMb, `at least ${limits.memMinMb} MB`)
-  if (group.diskMb !== undefined && group.diskMb < limits.diskMinMb) refuse('disk', group.diskMb, `at least ${limits.diskMinMb} MB`)
-  if (group.count > limits.copiesMax) refuse('the number of copies', group.count - 1, `0 to ${limits.copiesMax - 1}`)
-}
-
-function checkOverlap(groups: FullGroup[], subject: string): void {
-  const sorted = [...groups].sort((a, b) => a.first - b.first)
-  sorted.forEach((group, at) => {
-    const before = sorted[at - 1]
-    if (before && group.first < before.first + before.count) fail('invalid', `indices of ${before.image} and ${group.image} overlap`, { subject })
-  })
 }
 
 /**
@@ -152,3 +80,32 @@ const resources = [
   { field: 'diskMb', label: 'disk', unit: megabytes },
   { field: 'vms', label: 'room for VMs', unit: String },
 ] as const
+
+/** A life longer than the cloud allows needs `longLife`; no end at all says so itself. */
+export function checkLifetime({ lifetimeSeconds, longLife }: EnvSpec, limits: Limits, subject: string): void {
+  if (lifetimeSeconds === null || longLife || lifetimeSeconds <= limits.lifetimeMaxSeconds) return
+  fail('invalid', `the life time is ${lifetimeSeconds} s, allowed is at most ${limits.lifetimeMaxSeconds} s (${duration(limits.lifetimeMaxSeconds)})`, { subject, remedy: 'who may can lift the limit: --SSSS' })
+}
+
+/** Refuses what would go beyond the owner's quota; what is not more than before is always allowed. */
+export function checkQuota(wanted: Demand, options: { before: Demand; used: Demand; quota: UserSpec['quota']; owner: string; subject: string }): void {
+  const { before, used, quota, owner, subject } = options
+  for (const { field, label, unit } of resources) {
+    const total = quota[field]
+    if (total === undefined || wanted[field] <= before[field]) continue
+    const others = used[field] - before[field]
+    if (others + wanted[field] > total) {
+      fail('exhausted', `not enough ${label} in the quota of ${owner}: ${unit(total)} in all, ${unit(others)} used, ${unit(wanted[field])} wanted`, { subject, remedy: 'delete an ENV, ask for less, or ask an admin for more' })
+    }
+  }
+}
+
+/** Refuses a change that makes an ENV's VMs need more of the host they are on than it has left. */
+export function checkHost(name: string, host: HostRecord | undefined, { used, before, after, subject }: { used: Demand; before: Demand; after: Demand; subject: string }): void {
+  if (!host) fail('unavailable', `its host ${name} is not online`, { subject, remedy: 'see `tt status --server`' })
+  for (const { field, label, unit } of resources) {
+    const others = used[field] - before[field]
+    if (after[field] <= before[field] || others + after[field] <= host.total[field]) continue
+    fail('exhausted', `not enough ${label} on its host ${name}: ${unit(host.total[field])} in all, ${unit(others)} used, ${unit(after[field])} wanted`, { subject, remedy: 'stop or delete another ENV there' })
+  }
+}

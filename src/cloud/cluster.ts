@@ -6,12 +6,21 @@ import { TtError } from '../model/errors.ts'
 import type { Kind } from '../model/kinds.ts'
 import type { Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
+import { type Access, access } from './access.ts'
 import { defaultLimits, type Limits } from './admission.ts'
 import { envCollection } from './envs.ts'
 import { hostCollection, imageCollection } from './facts.ts'
-import { fanOut } from './fan-out.ts'
-import { auditLedger, runExpiry, runPhases } from './ready.ts'
+import { runImageRemoval, withRemoval } from './image-removal.ts'
+import { ledger } from './ledger.ts'
+import { auditLedger } from './ledger-audit.ts'
+import { runPhases } from './ready.ts'
+import { runExpiry } from './expiry.ts'
+import { cloudSessions } from './sessions.ts'
+import { runTasks } from './task-loop.ts'
+import { taskCollection } from './tasks.ts'
+import { tokenCollection } from './tokens.ts'
 import { truth } from './truth.ts'
+import { userCollection } from './users.ts'
 import { vmCollection } from './vms.ts'
 
 export interface ClusterOptions {
@@ -24,23 +33,46 @@ export interface ClusterOptions {
   limits?: Partial<Limits>
 }
 
+export interface Cluster extends Cloud, AsyncDisposable {
+  /** Who has which secret, by its accounts and tokens. */
+  access: Access
+}
+
 /** The Cloud whose truth is in a store, together with the loops that decide: phases, expiry. One per server; several on one store agree by compare-and-set. */
-export async function cluster(options: ClusterOptions): Promise<Cloud & AsyncDisposable> {
+export async function cluster(options: ClusterOptions): Promise<Cluster> {
   const { store, world, log, peer, version } = options
   await using building = new AsyncDisposableStack()
   const seen = building.use(await truth(store, { world, log }))
-  const parts = { store, truth: seen, world, log, limits: { ...defaultLimits, ...options.limits } }
+  const parts = {
+    store,
+    truth: seen,
+    ledger: ledger({ store, truth: seen, world }),
+    world,
+    log,
+    /** Looked up each time: they may change in life. */
+    get limits() {
+      return { ...defaultLimits, ...options.limits }
+    },
+  }
   await auditLedger(parts)
   building.use(runPhases(parts))
   building.use(runExpiry(parts))
+  building.use(runTasks(parts))
+  building.use(runImageRemoval(parts))
   const collections: { [K in Kind]: Collection<K> } = {
     env: envCollection(parts),
     vm: vmCollection(seen),
     host: hostCollection(seen),
-    image: imageCollection(seen),
+    image: withRemoval(imageCollection(seen), parts),
+    task: taskCollection(parts),
+    user: userCollection(parts),
+    token: tokenCollection(parts),
   }
+  const sessions = building.use(cloudSessions(parts, peer))
+  const callers = building.use(access({ users: seen.users, tokens: seen.tokens, world }))
   const stack = building.move()
   return {
+    access: callers,
     async about(call) {
       heed(call)
       return { cloud: 'cluster', version, user: 'admin', role: 'admin' }
@@ -48,7 +80,7 @@ export async function cluster(options: ClusterOptions): Promise<Cloud & AsyncDis
     collection: <K extends Kind>(kind: K) => heeding(collections[kind] as Collection<K>),
     async open(request, call) {
       heed(call)
-      return fanOut(seen, peer, request, call)
+      return sessions.open(request, call)
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
@@ -76,9 +108,9 @@ function heeding<K extends Kind>(inner: Collection<K>): Collection<K> {
       heed(call)
       return inner.put(name, options, call)
     },
-    async remove(name, call) {
+    async remove(name, options, call) {
       heed(call)
-      return inner.remove(name, call)
+      return inner.remove(name, options, call)
     },
     watch: (options, call) => inner.watch(options, call),
   }

@@ -1,16 +1,15 @@
 import type { Collection } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
-import { type Demand, expandOne, nothing, plus } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
-import { parseVmId } from '../model/names.ts'
-import { type EnvRecord, type HostRecord, keys, lastPart } from '../model/records.ts'
+import { type HostRecord, keys, lastPart } from '../model/records.ts'
 import { changes } from './changes.ts'
+import { demandOn } from './placement.ts'
 import type { Truth } from './truth.ts'
 
-/** Hosts whose presence holds. */
-export function onlineHosts(truth: Truth): HostRecord[] {
-  return truth.hosts.entries().filter(({ key }) => truth.presences.get(keys.presence(lastPart(key)))).map(({ value }) => value)
+/** Hosts whose presence holds; only that of a name, if one is given. */
+export function onlineHosts(truth: Truth, only?: string): HostRecord[] {
+  return truth.hosts.entries().filter(({ key }) => (only === undefined || lastPart(key) === only) && truth.presences.get(keys.presence(lastPart(key)))).map(({ value }) => value)
 }
 
 /** Every image some online host has. */
@@ -32,7 +31,7 @@ export const hostCollection = (truth: Truth): Collection<'host'> =>
       if (!seen) return undefined
       const { images: _images, broken: _broken, addresses: _addresses, ...facts } = seen
       const online = truth.presences.get(keys.presence(name)) !== undefined
-      return { ...plain(name, seen.started), kind: 'host', spec: {}, status: { ...facts, online, used: usedBy(truth, name) } }
+      return { ...plain(name, seen.started), kind: 'host', spec: {}, status: { ...facts, online, used: demandOn(truth, name) } }
     },
   })
 
@@ -49,18 +48,6 @@ export const imageCollection = (truth: Truth): Collection<'image'> =>
       return { ...plain(name, first.value.started), kind: 'image', spec, status: { hosts: holders.map(({ key }) => lastPart(key)) } }
     },
   })
-
-function usedBy(truth: Truth, host: string): Demand {
-  const envs = new Map<string, EnvRecord>(truth.envs.values().map((env) => [env.uid, env]))
-  let used = nothing
-  for (const { key, value } of truth.claims.entries()) {
-    const id = parseVmId(lastPart(key))
-    const env = id && envs.get(id.envUid)
-    const vm = value.host === host && env ? expandOne(env, id.index) : undefined
-    if (vm) used = plus(used, vm.stopped ? { ...nothing, diskMb: vm.diskMb, vms: 1 } : { cpu: vm.cpu, memMb: vm.memMb, diskMb: vm.diskMb, vms: 1 })
-  }
-  return used
-}
 
 const plain = (name: string, created: string) => ({ name, uid: name, revision: '0', owner: 'admin', created })
 

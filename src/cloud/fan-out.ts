@@ -1,6 +1,6 @@
 import { background } from '../base/background.ts'
 import { paced } from '../base/paced.ts'
-import { asTtError, fail, problemOf } from '../model/errors.ts'
+import { asTtError, fail, type Problem, problemOf } from '../model/errors.ts'
 import type { Call } from '../model/call.ts'
 import { expand } from '../model/expand.ts'
 import { matchesPrefix, vmName } from '../model/names.ts'
@@ -9,12 +9,19 @@ import { frameSize, type Peer, type Session, type SessionFrame, type SessionInpu
 import type { VmSpec } from '../model/vm.ts'
 import type { Truth } from './truth.ts'
 
+export interface Ways {
+  truth: Truth
+  peer: (host: string) => Peer | undefined
+  /** What a session without VMs says before its hosts do. */
+  first?: SessionFrame[]
+}
+
 /** Opens a session on every host that has a part in it and makes one stream of them. */
-export async function fanOut(truth: Truth, peer: (host: string) => Peer | undefined, request: SessionRequest, call?: Call): Promise<Session> {
+export async function fanOut({ truth, peer, first = [] }: Ways, request: SessionRequest, call?: Call): Promise<Session> {
   if (!('vms' in request)) {
     const hosts = hostNames(truth)
     if (hosts.length === 0) fail('unavailable', 'no host is online', { subject: request.type, remedy: 'start a `ttserver`, or see `tt status --server`' })
-    return merged(await Promise.all(hosts.map((host) => part(peer, host, { request, targets: [] }, call))), [])
+    return merged(await Promise.all(hosts.map((host) => part(peer, { host, request, targets: [] }, call))), [...first, ...silentHosts(truth)])
   }
   const vms = selected(truth, request.vms)
   if (request.type === 'console' && vms.length !== 1) fail('invalid', `a console is one VM's, the selection matches ${vms.length}`, { subject: 'console', remedy: 'name one with its index' })
@@ -34,11 +41,18 @@ export async function fanOut(truth: Truth, peer: (host: string) => Peer | undefi
     const targets = byHost.get(host) ?? []
     if (targets.push({ ...target, ...(address === undefined ? {} : { address }) }) === 1) byHost.set(host, targets)
   }
-  const sessions = await Promise.all([...byHost].map(([host, targets]) => part(peer, host, { request, targets }, call)))
-  return merged(sessions, early)
+  return merged(await Promise.all([...byHost].map(([host, targets]) => part(peer, { host, request, targets }, call))), early)
 }
 
 const hostNames = (truth: Truth) => truth.presences.entries().map(({ key }) => lastPart(key))
+
+/** Hosts that are known and do not answer: whoever asks all of them is told which were not. */
+const silentHosts = (truth: Truth): SessionFrame[] =>
+  truth.hosts
+    .entries()
+    .map(({ key }) => lastPart(key))
+    .filter((host) => !truth.presences.get(keys.presence(host)))
+    .map((host) => ({ type: 'problem', problem: { code: 'unavailable', message: `host ${host} does not answer`, subject: `host/${host}`, remedy: 'see that its `ttserver` runs' } }))
 
 /** The VMs a caller means; `not_found` for an unknown ENV and for a selection that matches nothing, `not_ready` for a stopped ENV. */
 function selected(truth: Truth, selection: VmSelection): { env: EnvRecord; vm: VmSpec }[] {
@@ -58,22 +72,50 @@ function matches(vm: VmSpec, { prefixes, indices }: VmSelection): boolean {
   return Boolean(prefixes?.some((prefix) => matchesPrefix(vm.image, prefix)) || indices?.includes(vm.index))
 }
 
-/** One host's share. A host that cannot be reached answers for its VMs with a problem each: the others go on. */
-async function part(peer: (host: string) => Peer | undefined, host: string, { request, targets }: { request: SessionRequest; targets: Target[] }, call?: Call): Promise<Session> {
+/** One host's share of a session. */
+interface Part {
+  host: string
+  targets: Target[]
+  session: Session
+}
+
+/** A host that cannot be reached answers for its VMs with a problem each: the others go on. */
+async function part(peer: (host: string) => Peer | undefined, { host, request, targets }: { host: string; request: SessionRequest; targets: Target[] }, call?: Call): Promise<Part> {
   try {
     const reached = peer(host) ?? fail('unavailable', `host ${host} is not reachable from here`, { subject: `host/${host}` })
-    return await reached.open(request, targets, call)
+    return { host, targets, session: await reached.open(request, targets, call) }
   } catch (thrown) {
     const problem = problemOf(asTtError(thrown))
     const frames: SessionFrame[] = targets.length === 0 ? [{ type: 'problem', problem }] : targets.flatMap(({ vm, image }) => [{ type: 'begin', vm, image }, { type: 'problem', vm, problem }] satisfies SessionFrame[])
-    return { output: ReadableStream.from(frames), input: new WritableStream<SessionInput>(), [Symbol.asyncDispose]: async () => undefined }
+    return { host, targets, session: { output: ReadableStream.from(frames), input: new WritableStream<SessionInput>(), [Symbol.asyncDispose]: async () => undefined } }
   }
 }
 
-/** Several sessions as one. A single one is passed through as it is: the usual case, and the fast one. */
-function merged(sessions: Session[], early: SessionFrame[]): Session {
-  const [only] = sessions
-  if (only && sessions.length === 1 && early.length === 0) return only
+/** The frames of a part to their end. If they break off, every VM of it that has not ended is told of: nobody waits for an end that does not come. */
+async function* whole({ host, targets, session }: Part): AsyncGenerator<SessionFrame> {
+  const begun = new Set<string>()
+  const open = new Map(targets.map((target) => [target.vm, target]))
+  try {
+    for await (const frame of session.output) {
+      if (frame.type === 'begin') begun.add(frame.vm)
+      if ((frame.type === 'exit' || frame.type === 'problem') && frame.vm !== undefined) open.delete(frame.vm)
+      yield frame
+    }
+  } catch (thrown) {
+    const problem: Problem = { code: 'unavailable', message: `the session on host ${host} broke off, and what became of it there is not known`, subject: `host/${host}`, cause: asTtError(thrown).message }
+    if (targets.length === 0) yield { type: 'problem', problem }
+    for (const { vm, image } of open.values()) {
+      if (!begun.has(vm)) yield { type: 'begin', vm, image }
+      yield { type: 'problem', vm, problem: { ...problem, subject: `vm/${vm}` } }
+    }
+  }
+}
+
+/** Several parts as one session. A single one needs no second buffer: the usual case, and the fast one. */
+function merged(parts: Part[], early: SessionFrame[]): Session {
+  const [only] = parts
+  if (only && parts.length === 1 && early.length === 0) return { ...only.session, output: asRead(whole(only), () => only.session[Symbol.asyncDispose]()) }
+  const sessions = parts.map(({ session }) => session)
   const writers = sessions.map(({ input }) => input.getWriter())
   const dispose = async () => {
     await Promise.allSettled(sessions.map((session) => session[Symbol.asyncDispose]()))
@@ -82,10 +124,10 @@ function merged(sessions: Session[], early: SessionFrame[]): Session {
   const work = background(() => undefined)
   early.forEach((frame) => out.tell(frame))
   work.run('merging', async () => {
-    const pump = async ({ output }: Session) => {
-      for await (const frame of output) await out.send(frame)
+    const pump = async (one: Part) => {
+      for await (const frame of whole(one)) await out.send(frame)
     }
-    await Promise.allSettled(sessions.map(pump))
+    await Promise.all(parts.map(pump))
     out.end()
   })
   return {
@@ -101,3 +143,17 @@ function merged(sessions: Session[], early: SessionFrame[]): Session {
     [Symbol.asyncDispose]: dispose,
   }
 }
+
+/** Frames as a stream that is only as fast as it is read; `onCancel` must end them. */
+const asRead = (frames: AsyncGenerator<SessionFrame>, onCancel: () => PromiseLike<void>): ReadableStream<SessionFrame> =>
+  new ReadableStream<SessionFrame>(
+    {
+      async pull(controller) {
+        const step = await frames.next()
+        if (step.done) controller.close()
+        else controller.enqueue(step.value)
+      },
+      cancel: onCancel,
+    },
+    { highWaterMark: 0 },
+  )

@@ -1,106 +1,74 @@
-import type { Call } from '../model/call.ts'
-import type { Cloud, Collection, Listing } from '../model/cloud.ts'
-import { asTtError, fail } from '../model/errors.ts'
-import type { Kind, Resource } from '../model/kinds.ts'
-import { parseVmName } from '../model/names.ts'
+import type { Cloud, Collection } from '../model/cloud.ts'
+import { fail } from '../model/errors.ts'
+import type { Kind } from '../model/kinds.ts'
+import type { Session, SessionFrame, SessionRequest } from '../model/session.ts'
 import type { User } from '../model/user.ts'
+import { seesAll, sights } from './guard-sight.ts'
+import { writes } from './guard-writes.ts'
 
 /**
- * A Cloud as one user may see it: an admin everything, a user their own ENVs and VMs, the hosts and the images. What is another's does not
- * exist: `get`, `remove` and `open` answer as for a name that never was, so that nobody can ask who has what.
+ * A Cloud as one user may see it. An admin sees and may do everything, a user what is theirs, a viewer looks at everything that somebody runs.
+ * What may not be seen does not exist: every verb answers as for a name that never was, so that nobody can ask who has what.
+ *
+ * `list` and `watch` tell what is the caller's own; with `all`, also what is others' as far as the caller may see it. What belongs to
+ * nobody (hosts, images that were found) and accounts are told in any case.
  */
 export function guard(cloud: Cloud, user: User): Cloud {
-  if (user.role === 'admin') return { ...withOwner(cloud, user), about: async (call) => ({ ...(await cloud.about(call)), user: user.name, role: user.role }) }
-  const own = withOwner(cloud, user)
+  const { name, role } = user
   return {
-    about: async (call) => ({ ...(await cloud.about(call)), user: user.name, role: user.role }),
-    collection<K extends Kind>(kind: K): Collection<K> {
-      const inner = own.collection(kind)
-      return kind === 'env' || kind === 'vm' ? ownOnly(inner, { user, cloud, kind }) : readOnly(inner, kind)
-    },
-    async open(request, call) {
-      if (!('vms' in request)) fail('denied', `only an admin may ask for ${request.type}`, { subject: request.type })
-      for (const name of request.vms.envs) {
-        const env = await cloud.collection('env').get(name, call)
-        if (env.owner !== user.name) hidden('env', name)
-      }
-      return cloud.open(request, call)
-    },
-  }
-}
-
-/** Every `put` carries its caller; only an admin may put another's name there. */
-function withOwner(cloud: Cloud, user: User): Cloud {
-  return {
-    about: (call) => cloud.about(call),
+    about: async (call) => ({ ...(await cloud.about(call)), user: name, role }),
     collection<K extends Kind>(kind: K): Collection<K> {
       const inner = cloud.collection(kind)
-      return {
-        ...inner,
-        put(name, options, call) {
-          if (user.role !== 'admin' && options.owner !== undefined && options.owner !== user.name) fail('denied', 'only an admin may make things for others', { subject: `${kind}/${name}` })
-          return inner.put(name, { ...options, owner: options.owner ?? user.name }, call)
-        },
-      }
+      const reading = sights(cloud, kind, user)
+      return { ...reading, ...writes({ cloud, kind, user, inner, reading }) }
     },
-    open: (request, call) => cloud.open(request, call),
+    async open(request, call) {
+      checkMay(user, request)
+      if ('vms' in request) for (const env of request.vms.envs) await sights(cloud, 'env', user).get(env, call)
+      const session = await cloud.open(request, call)
+      return request.type === 'events' && !seesAll(user) ? withOwnEvents(session, user) : session
+    },
   }
 }
 
-function ownOnly<K extends Kind>(inner: Collection<K>, { user, cloud, kind }: { user: User; cloud: Cloud; kind: K }): Collection<K> {
-  const mine = (resource: Resource<K>) => resource.owner === user.name
-  const visible = async (name: string, call?: Call) => {
-    const resource = await inner.get(name, call)
-    if (!mine(resource)) hidden(kind, name)
-    return resource
-  }
+/** Sessions by who may open them, besides admins. What reaches into a guest is for its owner; a viewer may read what it printed. */
+const openers: Record<SessionRequest['type'], readonly User['role'][]> = {
+  exec: ['user'],
+  console: ['user'],
+  ping: ['user'],
+  logs: ['user', 'viewer'],
+  events: ['user', 'viewer'],
+  audit: [],
+  reload: [],
+  doctor: [],
+  build: [],
+}
+
+/** Refuses with `denied`, whatever the request names. */
+function checkMay({ role }: User, { type }: SessionRequest): void {
+  if (role === 'admin' || openers[type].includes(role)) return
+  fail('denied', openers[type].length > 0 ? `a viewer may not ask for ${type}` : `only an admin may ask for ${type}`, { subject: type })
+}
+
+/** Events of what is theirs, and of what is nobody's. */
+function withOwnEvents({ output, input, ...session }: Session, user: User): Session {
+  const may = (frame: SessionFrame) => frame.type !== 'event' || (frame.event.owner === undefined ? /^(host|image)\//.test(frame.event.subject) : frame.event.owner === user.name)
+  const reader = output.getReader()
   return {
-    get: visible,
-    async list(options, call): Promise<Listing<K>> {
-      if (options?.under !== undefined && (await cloud.collection('env').get(options.under, call)).owner !== user.name) hidden('env', options.under)
-      const { items, missing } = await inner.list(options, call)
-      return { items: items.filter(mine), missing }
-    },
-    async put(name, options, call) {
-      for (let tries = 1; ; tries++) {
-        const there = await ownOrNothing(inner, { name, mine }, call)
-        try {
-          // What was not there must be made, so that a name another user takes in this moment is not changed instead.
-          return await inner.put(name, { ...options, expect: options.expect ?? (there ? undefined : 'absent') }, call)
-        } catch (thrown) {
-          if (options.expect !== undefined || there || asTtError(thrown).code !== 'exists' || tries >= 10) throw thrown
-        }
-      }
-    },
-    async remove(name, call) {
-      await visible(name, call)
-      await inner.remove(name, call)
-    },
-    async *watch(options, call) {
-      const known = new Set<string>()
-      for await (const change of inner.watch(options, call)) {
-        if (change.type === 'is' && !mine(change.resource)) continue
-        if (change.type === 'is') known.add(change.resource.name)
-        if (change.type === 'gone' && !known.delete(change.name)) continue
-        yield change
-      }
-    },
+    output: new ReadableStream<SessionFrame>(
+      {
+        async pull(controller) {
+          for (;;) {
+            const { done, value } = await reader.read()
+            if (done) return controller.close()
+            if (may(value)) return controller.enqueue(value)
+          }
+        },
+        cancel: (reason) => reader.cancel(reason),
+      },
+      { highWaterMark: 0 },
+    ),
+    input,
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   }
-}
-
-/** Names are unique over all users, so a name that is another's is refused as taken: never overwritten, never shown. */
-async function ownOrNothing<K extends Kind>(inner: Collection<K>, { name, mine }: { name: string; mine: (resource: Resource<K>) => boolean }, call?: Call): Promise<Resource<K> | undefined> {
-  const there = await inner.get(name, call).catch((thrown: unknown) => (asTtError(thrown).code === 'not_found' ? undefined : Promise.reject(thrown)))
-  if (there && !mine(there)) fail('exists', `the name ${name} is taken`, { subject: `env/${name}`, remedy: 'choose another name' })
-  return there
-}
-
-function hidden(kind: Kind, name: string): never {
-  const ofVm = kind === 'vm' && parseVmName(name)
-  fail('not_found', ofVm ? `there is no VM ${JSON.stringify(name)}` : `there is no ENV ${JSON.stringify(name)}`, { subject: `${kind}/${name}`, remedy: kind === 'vm' ? 'see `tt env show`' : 'see `tt env list`' })
-}
-
-function readOnly<K extends Kind>(inner: Collection<K>, kind: K): Collection<K> {
-  const refuse = (name: string): never => fail('denied', `only an admin may change a ${kind}`, { subject: `${kind}/${name}` })
-  return { ...inner, put: async (name) => refuse(name), remove: async (name) => refuse(name) }
 }

@@ -1,24 +1,14 @@
-import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
-import type { World } from '../base/world.ts'
 import type { Problem } from '../model/errors.ts'
-import { countVms, demandOf, expand, expandOne, minus, nothing, plus } from '../model/expand.ts'
+import { countVms, demandOf, expand, expandOne, minus } from '../model/expand.ts'
 import { parseVmId, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, type PhaseRecord } from '../model/records.ts'
 import { duration } from '../model/units.ts'
-import type { Store } from '../store/store.ts'
-import { follow } from '../store/follow.ts'
 import type { ViewEntry } from '../store/view.ts'
-import { ledgerWrite, listen, retried } from './envs.ts'
+import { listen } from './env-listening.ts'
 import { onlineHosts } from './facts.ts'
-import { expiryOf, phaseOf, shownProblems, type Truth } from './truth.ts'
-
-export interface LoopParts {
-  store: Store
-  truth: Truth
-  world: World
-  log: Log
-}
+import type { EnvParts } from './parts.ts'
+import { phaseOf, shownProblems, type Truth } from './truth.ts'
 
 /** How long a failed ENV stays to be read, in seconds. */
 const tombstoneSeconds = 3600
@@ -29,9 +19,10 @@ const longestWaitMs = 6 * 3600 * 1000
  * Takes every ENV through its phases: `creating` to `ready` or `failed`, and out of the store once its hosts hold nothing of it. The
  * only writer of phases.
  */
-export function runPhases(parts: LoopParts): AsyncDisposable {
+export function runPhases(parts: EnvParts): AsyncDisposable {
   const { truth, world, log } = parts
   const loop = new Loop((name) => turn(parts, name), {
+    name: 'phases',
     world,
     width: 8,
     backoffMs: { first: 5, last: 2000 },
@@ -46,7 +37,7 @@ export function runPhases(parts: LoopParts): AsyncDisposable {
   }
 }
 
-async function turn(parts: LoopParts, name: string): Promise<number | void> {
+async function turn(parts: EnvParts, name: string): Promise<number | void> {
   const { truth } = parts
   // The claims and VMs it decides by must be no older than the ENV and its phase.
   await truth.reached(Math.max(truth.envs.entry(keys.env(name))?.revision ?? 0, truth.phases.entry(keys.phase(name))?.revision ?? 0))
@@ -58,20 +49,29 @@ async function turn(parts: LoopParts, name: string): Promise<number | void> {
   if (phase.phase === 'failed') return bury(parts, seen, phase)
 }
 
-async function removeIfEmpty({ store, truth, log }: LoopParts, { value: env, revision }: ViewEntry<EnvRecord>): Promise<void> {
-  if (truth.tally.of(env.uid).claimed > 0) return
-  const ledger = truth.ledger.entry(keys.ledger)
-  const released = phaseOf(truth, env)?.released === true
-  await store.commit([
-    { key: keys.env(env.name), value: null, expect: revision },
-    { key: keys.phase(env.name), value: null, expect: truth.phases.entry(keys.phase(env.name))?.revision ?? 'absent' },
-    ...(released ? [] : [ledgerWrite(ledger, minus(ledger?.value ?? nothing, demandOf(env.spec)))]),
-  ])
-  log.info('ENV removed', { env: env.name, uid: env.uid })
+async function removeIfEmpty({ truth, ledger, log }: EnvParts, { value: { name, uid } }: ViewEntry<EnvRecord>): Promise<void> {
+  if (truth.tally.of(uid).claimed > 0) return
+  await ledger.change((state) => {
+    const seen = truth.envs.entry(keys.env(name))
+    if (seen?.value.uid !== uid || truth.tally.of(uid).claimed > 0) return undefined
+    const released = phaseOf(truth, seen.value)?.released === true
+    return {
+      ...state,
+      writes: [
+        { key: keys.env(name), value: null, expect: seen.revision },
+        { key: keys.phase(name), value: null, expect: truth.phases.entry(keys.phase(name))?.revision ?? 'absent' },
+      ],
+      used: released ? state.used : minus(state.used, demandOf(seen.value.spec)),
+      touches: [`env/${name}`],
+    }
+  })
+  log.info('ENV removed', { env: name, uid })
 }
 
-async function judge(parts: LoopParts, env: EnvRecord): Promise<number | void> {
+async function judge(parts: EnvParts, env: EnvRecord): Promise<number | void> {
   const { truth, world } = parts
+  const phase = phaseOf(truth, env)
+  if (phase?.held) return // Its task is in the queue.
   const { claimed, ready, failed } = truth.tally.of(env.uid)
   const lost = [...failed].map((id) => parseVmId(id)?.index ?? 0).filter((index) => expandOne(env, index))
   if (lost.length > 0) return settle(parts, env, { phase: 'failed', ...reasons(truth, env, lost) })
@@ -79,7 +79,7 @@ async function judge(parts: LoopParts, env: EnvRecord): Promise<number | void> {
   const wanted = env.spec.stopped ? 0 : vms
   // While hosts still hold VMs it has lost, those that are wanted are counted one by one.
   if ((claimed > vms ? readyOf(truth, env) : ready) >= wanted) return settle(parts, env, { phase: 'ready' })
-  const leftMs = Date.parse(env.created) + env.spec.deadlineSeconds * 1000 - world.now()
+  const leftMs = Date.parse(phase?.since ?? env.created) + env.spec.deadlineSeconds * 1000 - world.now()
   if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
   const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.state !== 'ready')
   return settle(parts, env, { phase: 'failed', ...reasons(truth, env, late.map(({ index }) => index)) })
@@ -91,7 +91,7 @@ function readyOf(truth: Truth, env: EnvRecord): number {
   return ready
 }
 
-async function settle({ store, truth, world, log }: LoopParts, env: EnvRecord, to: Pick<PhaseRecord, 'phase' | 'problems' | 'more'>): Promise<void> {
+async function settle({ store, truth, world, log }: EnvParts, env: EnvRecord, to: Pick<PhaseRecord, 'phase' | 'problems' | 'more'>): Promise<void> {
   const record: PhaseRecord = { uid: env.uid, since: new Date(world.now()).toISOString(), ...to }
   const seen = truth.phases.entry(keys.phase(env.name))
   await store.commit([
@@ -121,55 +121,17 @@ function reason(truth: Truth, env: EnvRecord, index: number): Problem {
 }
 
 /** A failed ENV gives its resources back once its hosts hold nothing, and is forgotten after an hour. */
-async function bury({ store, truth, world }: LoopParts, { value: env, revision }: ViewEntry<EnvRecord>, phase: PhaseRecord): Promise<number | void> {
+async function bury({ store, truth, world, ledger }: EnvParts, { value: env, revision }: ViewEntry<EnvRecord>, phase: PhaseRecord): Promise<number | void> {
   if (truth.tally.of(env.uid).claimed > 0) return
   if (!phase.released) {
-    const ledger = truth.ledger.entry(keys.ledger)
-    const seen = truth.phases.entry(keys.phase(env.name))
-    await store.commit([
-      { key: keys.phase(env.name), value: { ...phase, released: true }, expect: seen?.revision ?? 'absent' },
-      ledgerWrite(ledger, minus(ledger?.value ?? nothing, demandOf(env.spec))),
-    ])
-    return
+    return ledger.change((state) => {
+      const known = truth.phases.entry(keys.phase(env.name))
+      const current = truth.envs.get(keys.env(env.name))
+      if (current?.uid !== env.uid || known?.value.uid !== env.uid || known.value.released) return undefined
+      return { ...state, writes: [{ key: keys.phase(env.name), value: { ...known.value, released: true }, expect: known.revision }], used: minus(state.used, demandOf(current.spec)), touches: [`env/${env.name}`] }
+    })
   }
   const leftMs = Date.parse(phase.since) + tombstoneSeconds * 1000 - world.now()
   if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
   await store.commit([{ key: keys.env(env.name), value: { ...env, removing: new Date(world.now()).toISOString() }, expect: revision }])
 }
-
-/** Marks every ENV whose time is over for removal, on the second. */
-export function runExpiry({ store, truth, world, log }: LoopParts): AsyncDisposable {
-  const loop = new Loop(
-    async (name) => {
-      const seen = truth.envs.entry(keys.env(name))
-      if (!seen || seen.value.removing !== undefined) return
-      const end = expiryOf(seen.value)
-      if (end === undefined) return
-      const leftMs = Date.parse(end) - world.now()
-      if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
-      await store.commit([{ key: keys.env(name), value: { ...seen.value, removing: new Date(world.now()).toISOString() }, expect: seen.revision }])
-      log.info('ENV expired', { env: name, uid: seen.value.uid })
-    },
-    { world, width: 4 },
-  )
-  const stop = follow(truth.envs, (_key, now) => now && loop.touch(now.name))
-  return {
-    async [Symbol.asyncDispose]() {
-      stop()
-      await loop[Symbol.asyncDispose]()
-    },
-  }
-}
-
-/** Sets the ledger to the sum over all ENV records: at start, so that no fault of an earlier version lives on. */
-export const auditLedger = ({ store, truth, world, log }: LoopParts): Promise<void> =>
-  retried(world, async () => {
-    const seen = truth.ledger.entry(keys.ledger)
-    await truth.reached(seen?.revision ?? 0)
-    let sum = nothing
-    for (const env of truth.envs.values()) if (!phaseOf(truth, env)?.released) sum = plus(sum, demandOf(env.spec))
-    if (JSON.stringify(seen?.value ?? nothing) === JSON.stringify(sum)) return
-    const revision = await store.commit([ledgerWrite(seen, sum)])
-    log.warn('the ledger did not match the ENVs and was set right', { was: seen?.value, is: sum })
-    await truth.reached(revision)
-  })

@@ -1,14 +1,21 @@
 import { parseVmId } from '../model/names.ts'
 import { type ClaimRecord, lastPart, type VmRecord } from '../model/records.ts'
+import type { VmState } from '../model/vm.ts'
 import { follow } from '../store/follow.ts'
 import type { View } from '../store/view.ts'
 
 /** How many VMs of an ENV are claimed, answer and failed: kept up to date by changes, so that 10,000 VMs are never counted again. */
 export interface Counts {
   claimed: number
+  /** How many of them each host has. */
+  hosts: ReadonlyMap<string, number>
   ready: number
+  /** On their way: being made or booting. */
+  moving: number
   /** Ids of VMs that could not be made. */
   failed: ReadonlySet<string>
+  /** Ids of VMs that could not be made as wanted yet. */
+  stuck: ReadonlySet<string>
 }
 
 export interface Tally extends Disposable {
@@ -16,27 +23,35 @@ export interface Tally extends Disposable {
 }
 
 export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
-  const counts = new Map<string, { claimed: number; ready: number; failed: Set<string> }>()
-  const at = (key: string, change: (entry: { claimed: number; ready: number; failed: Set<string> }, id: string) => void) => {
+  const counts = new Map<string, Entry>()
+  const at = (key: string, change: (entry: Entry, id: string) => void) => {
     const id = lastPart(key)
     const uid = parseVmId(id)?.envUid
     if (uid === undefined) return
-    const entry = counts.get(uid) ?? { claimed: 0, ready: 0, failed: new Set<string>() }
+    const entry = counts.get(uid) ?? { claimed: 0, hosts: new Map<string, number>(), ready: 0, moving: 0, failed: new Set<string>(), stuck: new Set<string>() }
     counts.set(uid, entry)
     change(entry, id)
-    if (entry.claimed === 0 && entry.ready === 0 && entry.failed.size === 0) counts.delete(uid)
+    if (entry.claimed === 0 && entry.ready === 0 && entry.moving === 0 && entry.failed.size === 0 && entry.stuck.size === 0) counts.delete(uid)
   }
   const stopClaims = follow(claims, (key, now, before) => {
-    const step = (now ? 1 : 0) - (before ? 1 : 0)
-    if (step !== 0) at(key, (entry) => (entry.claimed += step))
+    if (now?.host === before?.host) return
+    at(key, (entry) => {
+      entry.claimed += (now ? 1 : 0) - (before ? 1 : 0)
+      if (before) count(entry.hosts, before.host, -1)
+      if (now) count(entry.hosts, now.host, 1)
+    })
   })
   const stopVms = follow(vms, (key, now, before) => {
     const was = before?.state
     const is = now?.state
-    if (was === is) return
+    if (was === is && now?.stuck === before?.stuck) return
     at(key, (entry, id) => {
+      if (now?.stuck) entry.stuck.add(id)
+      else entry.stuck.delete(id)
+      if (was === is) return
       if (was === 'ready') entry.ready--
       if (is === 'ready') entry.ready++
+      entry.moving += (isMoving(is) ? 1 : 0) - (isMoving(was) ? 1 : 0)
       if (was === 'failed') entry.failed.delete(id)
       if (is === 'failed') entry.failed.add(id)
     })
@@ -50,4 +65,18 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
   }
 }
 
-const none: Counts = { claimed: 0, ready: 0, failed: new Set() }
+interface Entry extends Counts {
+  hosts: Map<string, number>
+  failed: Set<string>
+  stuck: Set<string>
+}
+
+const isMoving = (state: VmState | undefined) => state === 'starting' || state === 'booting'
+
+function count(hosts: Map<string, number>, host: string, step: number): void {
+  const left = (hosts.get(host) ?? 0) + step
+  if (left > 0) hosts.set(host, left)
+  else hosts.delete(host)
+}
+
+const none: Counts = { claimed: 0, hosts: new Map(), ready: 0, moving: 0, failed: new Set(), stuck: new Set() }

@@ -2,11 +2,12 @@ import type { EnvStatus } from '../model/env.ts'
 import { countVms } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
 import { parseVmId, vmName } from '../model/names.ts'
-import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type VmRecord } from '../model/records.ts'
+import { type AppliedRecord, type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type TaskRecord, type TokenRecord, type UnwantedRecord, type UserRecord, type VmRecord } from '../model/records.ts'
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
 import type { Store } from '../store/store.ts'
 import { type View, type ViewEntry, view } from '../store/view.ts'
+import { type OpenTasks, openTasks } from './open-tasks.ts'
 import { type Tally, tally } from './tally.ts'
 
 /** A list of problems names so many and counts the rest. */
@@ -21,7 +22,13 @@ export interface Truth extends AsyncDisposable {
   vms: View<VmRecord>
   hosts: View<HostRecord>
   presences: View<PresenceRecord>
+  users: View<UserRecord>
+  tokens: View<TokenRecord>
+  tasks: View<TaskRecord>
+  applieds: View<AppliedRecord>
+  unwanted: View<UnwantedRecord>
   tally: Tally
+  openTasks: OpenTasks
   /** Resolves once every view has seen the commit. */
   reached(revision: number, signal?: AbortSignal): Promise<void>
 }
@@ -36,7 +43,12 @@ export async function truth(store: Store, { world, log }: { world: World; log: L
   const vms = await open<VmRecord>(keys.vms)
   const hosts = await open<HostRecord>(keys.hosts)
   const presences = await open<PresenceRecord>(keys.presences)
-  const all = [envs, phases, ledger, claims, vms, hosts, presences]
+  const users = await open<UserRecord>(keys.users)
+  const tokens = await open<TokenRecord>(keys.tokens)
+  const tasks = await open<TaskRecord>(keys.tasks)
+  const applieds = await open<AppliedRecord>(keys.applieds)
+  const unwanted = await open<UnwantedRecord>(keys.unwanteds)
+  const all = [envs, phases, ledger, claims, vms, hosts, presences, users, tokens, tasks, applieds, unwanted]
   return {
     envs,
     phases,
@@ -45,7 +57,13 @@ export async function truth(store: Store, { world, log }: { world: World; log: L
     vms,
     hosts,
     presences,
+    users,
+    tokens,
+    tasks,
+    applieds,
+    unwanted,
     tally: stack.use(tally(claims, vms)),
+    openTasks: stack.use(openTasks(tasks)),
     reached: async (revision, signal) => {
       await Promise.all(all.map((one) => one.reached(revision, { signal })))
     },
@@ -77,6 +95,7 @@ function envStatus(truth: Truth, record: EnvRecord): EnvStatus {
     vms: countVms(record.spec),
     ready: truth.tally.of(record.uid).ready,
     since: record.removing ?? phase?.since ?? record.created,
+    ...(record.task === undefined ? {} : { task: record.task }),
     ...(lifetimeSeconds === null ? {} : { expires: expiryOf(record) }),
     ...(problems.length === 0 ? {} : { problems: problems.slice(0, shownProblems) }),
     ...(phase?.more === undefined && problems.length <= shownProblems ? {} : { more: phase?.more ?? problems.length - shownProblems }),

@@ -1,5 +1,6 @@
 import { fail } from '../model/errors.ts'
 import { macOf } from '../model/names.ts'
+import { publicPorts } from './public-ports.ts'
 
 /** Where a VM is reached; kept in its record from before it is made until after it is gone. */
 export interface Place {
@@ -12,11 +13,21 @@ export interface Place {
 
 /** Gives out addresses and public ports of this host. Holds no truth: it is filled from the records when the server starts. */
 export interface AddressBook {
-  /** The VM's place, new or the one it has. `vms` is how many its ENV has in all, for the size of a new slice. */
+  /**
+   * The VM's place: new, or the one it has. Wanted with other inner ports than before, those that stay keep their public ports, new ones get some, and those of
+   * inner ports that are gone are kept from others until `settle`. `vms` is how many its ENV has in all, for the size of new slices.
+   * Refuses with `exhausted`, and then nothing has changed.
+   */
   reserve(id: string, wish: { env: string; vms: number; ports: readonly number[] }): Place
+  /** Gives back the public ports the VM has no more: once its record is written and nothing leads them to it. */
+  settle(id: string): void
   /** Notes a place a record speaks of. */
   adopt(id: string, env: string, place: Place): void
   release(id: string): void
+  /** The slices of an ENV, those among them that nobody is on yet. */
+  slicesOf(env: string): string[]
+  /** Calls back with an ENV whose slices have changed; returns how to stop. */
+  onSlices(listener: (env: string) => void): () => void
 }
 
 /** A Linux bridge takes 1,023 ports, so no slice is larger than this. */
@@ -35,16 +46,26 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
   const subnet = parseCidr(options.subnet)
   const slices = new Map<number, Slice>()
   const byEnv = new Map<string, Slice[]>()
-  const places = new Map<string, { env: string; place: Place }>()
-  const ports = portPool(options.portFrom, options.portTo)
+  const places = new Map<string, { env: string; place: Place; retired: number[] }>()
+  const ports = publicPorts(options.portFrom, options.portTo)
+  const listeners = new Set<(env: string) => void>()
   let nextBase = subnet.base
 
   const addSlice = (env: string, base: number, length: number): Slice => {
     const slice = { base, length, used: new Set<number>(), next: base + 2, full: false }
     slices.set(base, slice)
     byEnv.set(env, [...(byEnv.get(env) ?? []), slice])
+    changed(env)
     return slice
   }
+  const dropSlices = (env: string, which: (slice: Slice) => boolean) => {
+    const [gone, left] = [(byEnv.get(env) ?? []).filter(which), (byEnv.get(env) ?? []).filter((slice) => !which(slice))]
+    for (const { base } of gone) slices.delete(base)
+    if (left.length > 0) byEnv.set(env, left)
+    else byEnv.delete(env)
+    if (gone.length > 0) changed(env)
+  }
+  const changed = (env: string) => listeners.forEach((listener) => listener(env))
   const freeSlice = (env: string, length: number): Slice => {
     const size = 2 ** (32 - length)
     const end = subnet.base + 2 ** (32 - subnet.length)
@@ -73,19 +94,47 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
     slice.full = true
     return undefined
   }
+  /** Slices for all VMs the ENV has: the later ones are then known when the first VM is made, and nobody has to be told again. */
+  const addSlices = (env: string, vms: number): Slice => {
+    const missing = () => vms - (byEnv.get(env) ?? []).reduce((sum, { length }) => sum + roomIn(length), 0)
+    const first = freeSlice(env, Math.max(subnet.length, sliceLength(missing())))
+    try {
+      while (missing() > 0) freeSlice(env, Math.max(subnet.length, sliceLength(missing())))
+    } catch {
+      // There is room for some of them; the first of the others is told.
+    }
+    return first
+  }
+  const move = (id: string, inner: readonly number[]): Place => {
+    const known = places.get(id) as NonNullable<ReturnType<typeof places.get>>
+    const { place } = known
+    const stays = Object.fromEntries(Object.entries(place.ports).filter(([port]) => inner.includes(Number(port))))
+    const given = ports.take(inner.filter((port) => !(port in place.ports)))
+    known.retired.push(...Object.entries(place.ports).flatMap(([port, outer]) => (port in stays ? [] : [outer])))
+    known.place = { ...place, ports: { ...stays, ...given } }
+    return known.place
+  }
   return {
     reserve(id, { env, vms, ports: inner }) {
       const known = places.get(id)
-      if (known) return known.place
+      if (known) return samePorts(known.place.ports, inner) ? known.place : move(id, inner)
       const open = byEnv.get(env)?.find((slice) => freeIp(slice) !== undefined)
-      const slice = open ?? freeSlice(env, Math.max(subnet.length, sliceLength(vms - (byEnv.get(env) ?? []).reduce((sum, one) => sum + one.used.size, 0))))
-      const ip = freeIp(slice) ?? fail('exhausted', `the segment ${cidr(slice)} is full`)
       const given = ports.take(inner)
-      slice.used.add(ip)
-      slice.next = ip + 1
-      const place = { slice: cidr(slice), ip: dotted(ip), mac: macOf(dotted(ip)), ports: given }
-      places.set(id, { env, place })
-      return place
+      try {
+        const slice = open ?? addSlices(env, vms)
+        const ip = freeIp(slice) ?? fail('exhausted', `the segment ${cidr(slice)} is full`)
+        slice.used.add(ip)
+        slice.next = ip + 1
+        const place = { slice: cidr(slice), ip: dotted(ip), mac: macOf(dotted(ip)), ports: given }
+        places.set(id, { env, place, retired: [] })
+        return place
+      } catch (full) {
+        ports.give(Object.values(given))
+        throw full
+      }
+    },
+    settle(id) {
+      ports.give(places.get(id)?.retired.splice(0) ?? [])
     },
     adopt(id, env, place) {
       if (places.has(id)) return
@@ -93,60 +142,44 @@ export function addressBook(options: { subnet: string; portFrom: number; portTo:
       const slice = slices.get(base) ?? addSlice(env, base, length)
       slice.used.add(parseIp(place.ip))
       ports.adopt(Object.values(place.ports))
-      places.set(id, { env, place })
+      places.set(id, { env, place, retired: [] })
     },
     release(id) {
       const known = places.get(id)
       if (!known) return
       places.delete(id)
-      ports.give(Object.values(known.place.ports))
+      ports.give([...known.retired, ...Object.values(known.place.ports)])
       const slice = slices.get(parseCidr(known.place.slice).base)
       if (!slice) return
       slice.used.delete(parseIp(known.place.ip))
       slice.full = false
       if (slice.used.size > 0) return
-      slices.delete(slice.base)
-      const left = (byEnv.get(known.env) ?? []).filter((one) => one !== slice)
-      if (left.length > 0) byEnv.set(known.env, left)
-      else byEnv.delete(known.env)
+      const last = (byEnv.get(known.env) ?? []).every((one) => one.used.size === 0)
+      dropSlices(known.env, (one) => one === slice || last)
+    },
+    slicesOf: (env) => (byEnv.get(env) ?? []).map(cidr),
+    onSlices(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
     },
   }
+}
+
+const samePorts = (ports: Record<number, number>, inner: readonly number[]): boolean => {
+  const wanted = new Set(inner)
+  return wanted.size === Object.keys(ports).length && [...wanted].every((port) => port in ports)
+}
+
+/** Addresses for guests in a slice of this length: not its network, its gateway, its broadcast, nor any that ends in 0 or 255. */
+const roomIn = (length: number): number => {
+  const addresses = 2 ** (32 - length)
+  return addresses - 2 - Math.ceil(addresses / 256) * 2
 }
 
 /** The smallest slice with room for so many VMs, besides its network, gateway and the addresses that end in 0 or 255. */
 export function sliceLength(vms: number): number {
-  for (let length = smallestSlice; length > largestSlice; length--) {
-    const addresses = 2 ** (32 - length)
-    if (addresses - 2 - Math.ceil(addresses / 256) * 2 >= vms) return length
-  }
+  for (let length = smallestSlice; length > largestSlice; length--) if (roomIn(length) >= vms) return length
   return largestSlice
-}
-
-function portPool(from: number, to: number) {
-  const used = new Set<number>()
-  let next = from
-  const one = (): number => {
-    for (let tries = 0; tries <= to - from; tries++) {
-      const port = next
-      next = next === to ? from : next + 1
-      if (!used.has(port)) return port
-    }
-    fail('exhausted', `all ${to - from + 1} public ports (${from} to ${to}) of this host are in use`, { subject: 'host', remedy: 'delete an ENV, or start the server with a larger --port-range' })
-  }
-  return {
-    take(inner: readonly number[]): Record<number, number> {
-      const given: Record<number, number> = {}
-      try {
-        for (const port of inner) used.add((given[port] = one()))
-      } catch (full) {
-        Object.values(given).forEach((port) => used.delete(port))
-        throw full
-      }
-      return given
-    },
-    adopt: (ports: number[]) => ports.forEach((port) => used.add(port)),
-    give: (ports: number[]) => ports.forEach((port) => used.delete(port)),
-  }
 }
 
 /** Base address as a number, and prefix length. `invalid` for anything but IPv4 CIDR on its boundary. */

@@ -14,7 +14,7 @@ const envOf = (name: string, count: number, stopped = false): EnvRecord => ({
   uid: `${name}uid`,
   owner: 'ann',
   created: new Date(0).toISOString(),
-  spec: { groups: [{ image: 'micro', digest: 'd', engine: 'fake', first: 0, count, cpu: 1, memMb: 100, diskMb: 10, ports: [] }], lifetimeSeconds: null, denyOutgoing: false, deadlineSeconds: 600, stopped, kicked: [] } as EnvSpec,
+  spec: { groups: [{ image: 'micro', digest: 'd', engine: 'fake', first: 0, count, cpu: 1, memMb: 100, diskMb: 10, ports: [] }], lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], peers: [], exceptions: {}, deadlineSeconds: 600, stopped, kicked: [] } as EnvSpec,
 })
 
 /** A host with room for so many VMs, and a store where ENVs appear without an admission that would count them first. */
@@ -23,7 +23,7 @@ async function hostWithRoom(vms: number) {
   const store = building.use(memoryStore({ world }))
   const views = building.use(await hostViews(store, { world, log: silentLog }))
   const total: Demand = { cpu: vms, memMb: 100 * vms, diskMb: 10_000, vms: 1000 }
-  const claims = building.use(runClaims({ name: 'one', store, views, world, log: silentLog, total, able: () => true }))
+  const claims = building.use(runClaims({ name: 'one', store, views, world, log: silentLog, total: () => total, able: () => true }))
   const stack = building.move()
   const put = (...envs: EnvRecord[]) => store.commit(envs.map((env) => ({ key: keys.env(env.name), value: env })))
   const claimed = async () => (await store.list(keys.claims)).items.length

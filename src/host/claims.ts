@@ -14,7 +14,7 @@ export interface ClaimOptions {
   views: HostViews
   world: World
   log: Log
-  total: Demand
+  total: () => Demand
   /** Whether this host has what the VM needs: engine and image. */
   able: (vm: VmSpec) => boolean
 }
@@ -37,6 +37,7 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
     else held.delete(id)
   }
   const loop = new Loop((env) => turn(options, env, { used: () => used, waiting }), {
+    name: 'claims',
     world,
     width: 1, // Two at once would each count on the room the other takes.
     backoffMs: { first: 2, last: 1000 },
@@ -52,8 +53,8 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
       }
     }),
     follow(views.envs, (key, now, before) => {
-      // What is stopped gives its cpus and memory back, what is started takes them again.
-      if (now && before && now.uid === before.uid && now.spec.stopped !== before.spec.stopped) {
+      // What is stopped gives its cpus and memory back, what is started or made larger takes more.
+      if (now && before && now.uid === before.uid && (now.spec.stopped !== before.spec.stopped || JSON.stringify(now.spec.groups) !== JSON.stringify(before.spec.groups))) {
         for (const { key: claim } of views.claims.entries(`${keys.claims}${now.uid}.`)) if (held.has(lastPart(claim))) hold(lastPart(claim), demandOfVm(views.wish(lastPart(claim))))
         for (const env of waiting) loop.touch(env)
       }
@@ -76,7 +77,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
   const seen = views.envs.entry(keys.env(envName))
   if (!seen || !isWanted(views.phases, seen.value)) return
   const phase = views.phases.entry(keys.phase(envName))
-  let room = minus(total, state.used())
+  let room = minus(total(), state.used())
   let skipped = false
   let batch: VmSpec[] = []
   const flush = async () => {

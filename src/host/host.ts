@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { background as makeBackground } from '../base/background.ts'
 import type { Effects } from '../base/effects.ts'
 import type { Log } from '../base/log.ts'
@@ -14,9 +15,13 @@ import type { Leak, Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
 import { addressBook, parseCidr, parseIp } from './addresses.ts'
 import { runClaims } from './claims.ts'
+import { doctor } from './doctor.ts'
 import { guests } from './guests.ts'
 import { catalogue } from './images.ts'
-import { findLeaks, ownedLinks, sweep } from './leaks.ts'
+import { runKeeping } from './keeping.ts'
+import { keptDisks } from './kept-disks.ts'
+import { findLeaks, sweep } from './leaks.ts'
+import { hostLinks } from './links.ts'
 import { runPresence } from './presence.ts'
 import { report as makeReport } from './report.ts'
 import { hostSessions } from './sessions.ts'
@@ -38,10 +43,12 @@ export interface HostOptions {
   network: { name: string; driver: NetworkDriver }
   channels: Record<string, ChannelFactory>
   unusable: UnusableFact[]
+  /** What it offers to VMs; may change in life. */
   total: Demand
   subnet: string
   portFrom: number
   portTo: number
+  /** `dirs` may change in life. */
   images: { dirs: string[]; cacheDir: string; recipesDir?: string }
   dataDir: string
   /** Names that belong in the data directory. */
@@ -50,12 +57,18 @@ export interface HostOptions {
   uidOf: (ip: string) => number | undefined
   /** Names the present boot of the machine. */
   boot: string
+  /** Reads the settings that can change in life again, and says which did, and which of those that differ need a restart. */
+  reload?: () => Promise<{ changed: string[]; needRestart: string[] }>
+  /** The certificate its API shows, in PEM; undefined without TLS. */
+  certificate?: () => string | undefined
 }
 
 export interface Host extends AsyncDisposable {
   /** Sessions into this host's VMs. */
   peer: Peer
   leaks(): Promise<Leak[]>
+  /** Takes over what may change in the options: `total` and the directories of images. */
+  optionsChanged(): Promise<void>
 }
 
 /** Makes this machine be as asked and says how it is: everything of `host/`, wired. VMs outlive it. */
@@ -67,17 +80,20 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const engines = new Map([...options.engines].map(([engine, { engine: driver }]) => [engine, driver]))
   const { driver: volume } = options.volume
   const { driver: network } = options.network
-  const machine = { name, views, engines, volume, network, dataDir: options.dataDir, expected: options.expected, uidOf }
-  checkSubnet(ownedLinks(machine), options.subnet)
+  const addresses = addressBook(options)
+  const links = building.use(hostLinks({ name, views, network, addresses, uidOf }))
+  const machine = { name, views, engines, volume, network, links, dataDir: options.dataDir, expected: options.expected }
+  checkSubnet(links.owned(), options.subnet)
+  for (const link of links.owned()) addresses.adopt(link.id, link.id.split('.')[0] ?? '', link)
   await sweep({ ...machine, log })
 
-  const addresses = addressBook(options)
-  for (const link of ownedLinks(machine)) addresses.adopt(link.id, link.id.split('.')[0] ?? '', link)
   const report = makeReport(store)
   let refresh = () => undefined as void
-  const images = building.use(await catalogue({ ...options.images, engines, world, effects, log, signal: background.signal, onChange: () => refresh() }))
+  const kept = await keptDisks({ dir: join(options.dataDir, 'kept'), volume, world, effects })
+  const images = building.use(await catalogue({ ...options.images, dirs: () => options.images.dirs, wholeDirs: [options.images.cacheDir, kept.dir], ownUsers: uidOf(options.subnet.split('/')[0] ?? '') !== undefined, engines, world, effects, log, signal: background.signal, onChange: () => refresh() }))
   const met = building.use(guests({ channels: options.channels, world, log, onAnswer: (id) => vms.touch(id) }))
-  const vms = building.use(runVms({ name, views, report, world, log, engines, volume, network, addresses, images, guests: met, boot: options.boot, uidOf }))
+  const keeping = building.use(runKeeping({ name, views, images, kept, engines, world, log }))
+  const vms = building.use(runVms({ name, views, report, world, log, engines, volume, links, addresses, images, keeping, guests: met, boot: options.boot, uidOf }))
   for (const engine of engines.values()) {
     background.run('engine watch', async (signal) => {
       while (!signal.aborted) {
@@ -108,13 +124,18 @@ export async function runHost(options: HostOptions): Promise<Host> {
   refresh = presence.refresh
   refresh() // What changed while the first facts were told.
   const able = ({ engine, image }: { engine: string; image: string }) => engines.has(engine) && images.specs()[image] !== undefined
-  building.use(runClaims({ name, store, views, world, log, total: options.total, able }))
+  building.use(runClaims({ name, store, views, world, log, total: () => options.total, able }))
   for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))
   const leaks = () => findLeaks(machine)
+  const examine = doctor({ ...options, ...machine, images, imageDirs: () => options.images.dirs, cacheDir: options.images.cacheDir, clockBegan: world.now() - world.ticks() })
   const stack = building.move()
   return {
-    peer: hostSessions({ name, engines, guests: met, images, world, leaks }),
+    peer: hostSessions({ name, engines, guests: met, views, images, world, examine, reload: options.reload }),
     leaks,
+    async optionsChanged() {
+      await images.dirsChanged()
+      refresh()
+    },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }

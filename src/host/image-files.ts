@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { constants, type Dirent } from 'node:fs'
-import { access, open, readdir, readFile, stat } from 'node:fs/promises'
+import { access, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { check } from '../model/check.ts'
 import { diskFormatOf, diskHeadBytes } from '../model/disk-format.ts'
@@ -117,6 +117,7 @@ export function specOf(manifest: ImageManifest, sizeBytes: number, base?: Disk):
     digest: digestOf([...files, manifest.cmdline ?? '', JSON.stringify(manifest.options)]),
     agent: manifest.agent,
     features: manifest.features,
+    ...(manifest.owner === undefined ? {} : { owner: manifest.owner }),
     cpu: cpu ?? fallbackSize.cpu,
     memMb: memMb ?? fallbackSize.memMb,
     diskMb: Math.max(diskMb ?? (hasDisk ? fallbackSize.diskMb : 0), base ? Math.ceil(base.sizeBytes / 1024 / 1024) : 0),
@@ -164,13 +165,27 @@ async function entriesOf(dir: string): Promise<Dirent[]> {
   }
 }
 
-/** Why a server cannot use this image directory, or undefined if it can. */
-export async function whyNotReadable(dir: string): Promise<string | undefined> {
+/** Why a server cannot use this image directory, or undefined if it can. With `ownUsers` guests run as users who own nothing on the way to it. */
+export async function whyNotUsable(dir: string, { ownUsers }: { ownUsers: boolean }): Promise<string | undefined> {
   const facts = await statOf(dir)
   if (!facts) return `${dir} does not exist`
   if (!facts.isDirectory()) return `${dir} is no directory`
-  return access(dir, constants.R_OK | constants.X_OK).then(
-    () => undefined,
-    () => `${dir} may not be read by this user`,
+  const readable = await access(dir, constants.R_OK | constants.X_OK).then(
+    () => true,
+    () => false,
   )
+  if (!readable) return `${dir} may not be read by this user`
+  const barred = ownUsers ? await barredAt(dir) : undefined
+  return barred && `${dir} cannot be read by VMs, which run as users of their own: ${barred} is for its owner only; \`chmod o+x ${barred}\` lets them pass`
+}
+
+/** The first directory from the root to `dir` that others may not pass. */
+async function barredAt(dir: string): Promise<string | undefined> {
+  const parts = (await realpath(dir)).split('/')
+  for (let count = 1; count <= parts.length; count++) {
+    const path = parts.slice(0, count).join('/') || '/'
+    const facts = await statOf(path)
+    if (facts && (facts.mode & 0o001) === 0) return path
+  }
+  return undefined
 }

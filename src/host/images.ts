@@ -10,15 +10,19 @@ import type { Engine } from '../drivers/engine/engine.ts'
 import type { Call } from '../model/call.ts'
 import { fail } from '../model/errors.ts'
 import type { ImageSpec } from '../model/image.ts'
-import { type FoundImage, manifestIn, type Sighting, sightings, specOf, whyNotReadable } from './image-files.ts'
+import { type FoundImage, manifestIn, type Sighting, sightings, specOf, whyNotUsable } from './image-files.ts'
 
 export type { FoundImage } from './image-files.ts'
 
 export interface CatalogueOptions {
   /** Directories of the operator's, searched deeply. */
-  dirs: string[]
+  dirs: () => readonly string[]
   /** Where built recipes lie; shared by all servers of the machine. */
   cacheDir: string
+  /** Directories that things come into whole, by a rename: they need no time to settle. */
+  wholeDirs: readonly string[]
+  /** VMs run as users of their own, who must be able to read images themselves. */
+  ownUsers: boolean
   /** The project's recipes, or undefined where there are none. */
   recipesDir?: string
   engines: ReadonlyMap<string, Engine>
@@ -40,6 +44,8 @@ export interface Catalogue extends AsyncDisposable {
   resolve(name: string, call?: Call): Promise<FoundImage>
   /** Builds a recipe, telling its steps; a running build of the same is joined. */
   build(name: string, onStep?: (text: string) => void): Promise<void>
+  /** Looks into the directories there are now. */
+  dirsChanged(): Promise<void>
 }
 
 /** A change counts once nothing has touched the files for this long: a copy in progress is no image yet. */
@@ -58,19 +64,26 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
     const next = await scanned(options)
     recipes = await readRecipes(options)
     const changed = JSON.stringify([[...next.found.values()], [...next.broken], next.pending]) !== JSON.stringify([[...found.values()], [...broken], 0])
+    for (const dir of options.dirs()) {
+      const why = next.broken.get(dir)
+      if (why !== undefined && why !== broken.get(dir)) log.warn('an image path cannot be used; it is looked at again all the time', { why })
+    }
     ;({ found, broken } = next)
     if (changed) onChange()
     return next.pending
   }
   const ending = new AbortController()
-  const loop = new Loop(async () => ((await scan()) > 0 ? settleMs : rescanMs), { world, onFault: (_key, fault) => log.warn('images could not be looked through', { fault: String(fault) }) })
-  for (const dir of options.dirs) {
-    const why = await whyNotReadable(dir)
-    if (why !== undefined) log.warn('an image path cannot be used; it is looked at again all the time', { why })
+  const loop = new Loop(async () => ((await scan()) > 0 ? settleMs : rescanMs), { name: 'images', world, onFault: (_key, fault) => log.warn('images could not be looked through', { fault: String(fault) }) })
+  const watched = new Set<string>()
+  const dirsChanged = async () => {
+    await scan()
+    loop.touch('images')
+    for (const dir of [...options.dirs(), ...options.wholeDirs]) {
+      if (!watched.has(dir)) watchDir(dir, signal, () => loop.touch('images'))
+      watched.add(dir)
+    }
   }
-  await scan()
-  loop.touch('images')
-  for (const dir of [...options.dirs, options.cacheDir]) watchDir(dir, signal, () => loop.touch('images'))
+  await dirsChanged()
 
   const specs = () => {
     const all: Record<string, ImageSpec> = {}
@@ -99,6 +112,7 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
       return found.get(name) ?? fail('not_found', `this host has no image ${name}`, { subject: `image/${name}`, remedy: 'see `tt image list`' })
     },
     build,
+    dirsChanged,
     async [Symbol.asyncDispose]() {
       ending.abort()
       await loop[Symbol.asyncDispose]()
@@ -108,16 +122,19 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
 }
 
 /** Everything in the directories now, what the engines bring, and how much of it must be looked at again because it may still be written to. */
-async function scanned({ dirs, cacheDir, engines, world }: CatalogueOptions): Promise<{ found: Map<string, FoundImage>; broken: Map<string, string>; pending: number }> {
+async function scanned({ dirs, wholeDirs, engines, world, ownUsers }: CatalogueOptions): Promise<{ found: Map<string, FoundImage>; broken: Map<string, string>; pending: number }> {
   const found = new Map<string, FoundImage>()
   const broken = new Map<string, string>()
   let pending = 0
   for (const image of builtIn(engines)) found.set(image.name, image)
   const names = new Set(engines.keys())
-  for (const dir of [cacheDir, ...dirs]) {
+  for (const dir of dirs()) {
+    const why = await whyNotUsable(dir, { ownUsers })
+    if (why !== undefined) broken.set(dir, why)
+  }
+  for (const dir of [...wholeDirs, ...dirs()]) {
     for await (const sighting of sightings(dir, names)) {
-      // What a recipe builds comes into the cache whole, by a rename.
-      if (dir !== cacheDir && world.now() - sighting.settledMs < settleMs) pending++
+      if (!wholeDirs.includes(dir) && world.now() - sighting.settledMs < settleMs) pending++
       else note(sighting, found, broken)
     }
   }

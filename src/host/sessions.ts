@@ -5,23 +5,28 @@ import type { Engine } from '../drivers/engine/engine.ts'
 import type { Call } from '../model/call.ts'
 import { asTtError, fail, type Problem, problemOf, TtError } from '../model/errors.ts'
 import { duration } from '../model/units.ts'
-import { frameSize, type Leak, type Peer, type Session, type SessionFrame, type SessionInput, type SessionRequest, type Target, unreadLimitBytes } from '../model/session.ts'
+import { frameSize, type Peer, type Session, type SessionFrame, type SessionInput, type SessionRequest, type Target, unreadLimitBytes } from '../model/session.ts'
+import type { Doctor } from './doctor.ts'
 import type { Guests } from './guests.ts'
 import type { Catalogue } from './images.ts'
+import { pinger } from './ping.ts'
+import type { HostViews } from './views.ts'
 
 export interface SessionOptions {
   name: string
   engines: ReadonlyMap<string, Engine>
   guests: Guests
+  views: HostViews
   images: Catalogue
   world: World
-  leaks: () => Promise<Leak[]>
+  examine: Doctor
+  reload?: () => Promise<{ changed: string[]; needRestart: string[] }>
 }
 
 /** How long a command waits for a guest that has not answered yet, unless the request says otherwise. */
 const greetingMs = 8000
 
-/** Sessions of this host: commands, serial lines, the search for leaks and image builds. */
+/** Sessions of this host: commands, serial lines, what the doctor finds, image builds and settings that change. */
 export function hostSessions(options: SessionOptions): Peer {
   return {
     async open(request, targets, call) {
@@ -78,7 +83,13 @@ async function serve(options: SessionOptions, request: SessionRequest, scene: Sc
     )
   if (request.type === 'exec') await each((target, input) => exec(options, request, { target, input, out, signal }))
   else if (request.type === 'logs') await each((target) => logs(options, request, { target, out, signal }))
-  else if (request.type === 'console') await each((target, input) => serial(options, { target, input, out, signal }))
+  else if (request.type === 'ping') {
+    const ping = pinger(options)
+    await each(async (target) => {
+      await ping(target, request.timeoutMs, signal)
+      out.tell({ type: 'exit', vm: target.vm, code: 0 })
+    })
+  } else if (request.type === 'console') await each((target, input) => serial(options, { target, input, out, signal }))
   else await ofHost(options, request, scene)
 }
 
@@ -151,9 +162,18 @@ async function serial({ engines }: SessionOptions, { target, input, out, signal 
   out.tell({ type: 'exit', vm: target.vm, code: 0 })
 }
 
-async function ofHost({ name, images, leaks }: SessionOptions, request: SessionRequest, { out }: Scene): Promise<void> {
+async function ofHost({ name, images, examine, reload }: SessionOptions, request: SessionRequest, { out, signal }: Scene): Promise<void> {
   try {
-    if (request.type === 'doctor') for (const leak of await leaks()) out.tell({ type: 'leak', host: name, leak })
+    if (request.type === 'doctor') {
+      for await (const frame of examine({ fix: request.fix ?? false })) {
+        if (signal.aborted) return
+        await out.send(frame)
+      }
+    }
+    if (request.type === 'reload') {
+      const asked = (await reload?.()) ?? fail('unsupported', 'this server has no settings to read again', { subject: `host/${name}` })
+      out.tell({ type: 'reloaded', host: name, ...asked })
+    }
     if (request.type === 'build') {
       await images.build(request.image, (text) => out.tell({ type: 'note', host: name, text }))
       out.tell({ type: 'built', host: name, image: request.image })

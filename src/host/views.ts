@@ -3,7 +3,7 @@ import type { World } from '../base/world.ts'
 import type { EnvRoot } from '../model/expand.ts'
 import { expandOne } from '../model/expand.ts'
 import { parseVmId } from '../model/names.ts'
-import { type ClaimRecord, type EnvRecord, type HostRecord, keys, type PhaseRecord, type VmRecord } from '../model/records.ts'
+import { type AppliedRecord, type ClaimRecord, type EnvRecord, type HostRecord, keys, type PhaseRecord, type UnwantedRecord, type VmRecord } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { follow } from '../store/follow.ts'
 import type { Store } from '../store/store.ts'
@@ -16,6 +16,8 @@ export interface HostViews extends AsyncDisposable {
   claims: View<ClaimRecord>
   vms: View<VmRecord>
   hosts: View<HostRecord>
+  applieds: View<AppliedRecord>
+  unwanted: View<UnwantedRecord>
   /** The ENV with this uid, also while it is being removed. */
   envOf(uid: string): EnvRecord | undefined
   /** The VM as it is wanted now; undefined if it is to be gone. */
@@ -31,6 +33,8 @@ export async function hostViews(store: Store, { world, log }: { world: World; lo
   const claims = await open<ClaimRecord>(keys.claims)
   const vms = await open<VmRecord>(keys.vms)
   const hosts = await open<HostRecord>(keys.hosts)
+  const applieds = await open<AppliedRecord>(keys.applieds)
+  const unwanted = await open<UnwantedRecord>(keys.unwanteds)
   const byUid = new Map<string, EnvRecord>()
   stack.defer(
     follow(envs, (_key, now, before) => {
@@ -45,6 +49,8 @@ export async function hostViews(store: Store, { world, log }: { world: World; lo
     claims,
     vms,
     hosts,
+    applieds,
+    unwanted,
     envOf,
     wish(id) {
       const parts = parseVmId(id)
@@ -52,14 +58,14 @@ export async function hostViews(store: Store, { world, log }: { world: World; lo
       return env && isWanted(phases, env) ? expandOne(env, parts.index) : undefined
     },
     reached: async (revision) => {
-      await Promise.all([envs, phases, claims, vms].map((one) => one.reached(revision)))
+      await Promise.all([envs, phases, claims, vms, applieds].map((one) => one.reached(revision)))
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
 
-/** Whether the ENV's VMs are to be: it is not being removed and has not failed. */
+/** Whether the ENV's VMs are to be: it is not being removed, has not failed and does not wait for its turn. */
 export function isWanted(phases: View<PhaseRecord>, env: EnvRecord & EnvRoot): boolean {
   const phase = phases.get(keys.phase(env.name))
-  return env.removing === undefined && !(phase?.uid === env.uid && phase.phase === 'failed')
+  return env.removing === undefined && !(phase?.uid === env.uid && (phase.phase === 'failed' || phase.held === true))
 }

@@ -1,20 +1,22 @@
 import { breather } from '../base/breather.ts'
+import { inspectable } from '../base/inspect.ts'
 import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
-import { batcher, type Gate, gate } from '../base/queue.ts'
+import { type Gate, gate } from '../base/queue.ts'
 import { deadline, type World } from '../base/world.ts'
 import type { Engine, Inspection } from '../drivers/engine/engine.ts'
-import type { Link, NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
 import { asTtError, fail, type Problem, problemOf } from '../model/errors.ts'
 import { countVms } from '../model/expand.ts'
 import { parseVmId } from '../model/names.ts'
-import type { Nic } from '../model/plan.ts'
 import { keys, lastPart, type VmRecord } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
 import type { AddressBook } from './addresses.ts'
+import { type Applied, runApplied } from './applied.ts'
 import type { Guests } from './guests.ts'
 import type { Catalogue, FoundImage } from './images.ts'
+import type { Keeping } from './keeping.ts'
+import type { Links } from './links.ts'
 import { planOf } from './plan.ts'
 import type { Report } from './report.ts'
 import type { HostViews } from './views.ts'
@@ -27,10 +29,11 @@ export interface VmOptions {
   log: Log
   engines: ReadonlyMap<string, Engine>
   volume: VolumeDriver
-  network: NetworkDriver
+  links: Links
   addresses: AddressBook
   images: Catalogue
   guests: Guests
+  keeping: Keeping
   /** Names the present boot of the machine: VMs of an earlier one are started again. */
   boot: string
   /** Gives each VM a user of its own, or none where the server may not. */
@@ -44,7 +47,6 @@ const triesBeforeFailure = 3
 const madeAtOnce = 256
 
 interface Parts extends VmOptions {
-  change: (change: { put?: Link; remove?: string }) => Promise<Nic | undefined>
   /** By engine: what is slow there holds up no other, and never a removal. */
   makes: ReadonlyMap<string, Gate>
   starts: ReadonlyMap<string, Gate>
@@ -52,24 +54,22 @@ interface Parts extends VmOptions {
   tries: Map<string, number>
   /** Passed before each step that many VMs take together. */
   breathe: () => Promise<void>
-  /** What the network driver was last told of each VM's `denyOutgoing`. */
-  denied: Map<string, boolean>
 }
 
 /** Makes every VM this host has claimed be as wanted: made, started, met, stopped, destroyed. Level-triggered, one VM at a time each. */
 export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string): void } {
-  const { views, world, log, network, engines } = options
+  const { views, world, log, engines } = options
   const parts: Parts = {
     ...options,
-    change: coalesced(network),
     makes: new Map([...engines.keys()].map((name) => [name, gate(madeAtOnce)])),
     starts: new Map([...engines].map(([name, engine]) => [name, gate(engine.features.startsAtOnce ?? madeAtOnce)])),
     removals: gate(madeAtOnce),
     tries: new Map(),
     breathe: breather(world),
-    denied: new Map(),
   }
-  const loop = new Loop((id, signal) => turn(parts, id, signal), {
+  const applied = runApplied(options)
+  const loop = new Loop((id, signal) => followed(parts, { id, applied, signal }), {
+    name: 'vms',
     world,
     width: Infinity, // The gates of what is done hold back; a place kept while waiting would hold back what is not slow.
     backoffMs: { first: 200, last: 10_000 },
@@ -79,18 +79,44 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
   const touchEnv = (uid: string) => {
     for (const { key, value } of views.claims.entries(`${keys.claims}${uid}.`)) if (value.host === options.name) loop.touch(lastPart(key))
   }
+  const gates = inspectable({ kind: 'gate', name: 'vms', state: () => ({ makes: Object.fromEntries([...parts.makes].map(gateOf)), starts: Object.fromEntries([...parts.starts].map(gateOf)), removals: gateOf(['', parts.removals])[1] }) })
   const stops = [
     views.claims.onChange(({ key }) => mine(key) && loop.touch(lastPart(key))),
     views.envs.onChange(({ value }) => value && touchEnv(value.uid)),
+    options.links.onChange(touchEnv),
     views.phases.onChange(({ value }, before) => value?.phase === 'failed' && before?.phase !== 'failed' && touchEnv(value.uid)),
   ]
   return {
     touch: (id) => loop.touch(id),
     async [Symbol.asyncDispose]() {
       stops.forEach((stop) => stop())
+      gates[Symbol.dispose]()
       await loop[Symbol.asyncDispose]()
+      await applied[Symbol.asyncDispose]()
     },
   }
+}
+
+const gateOf = ([name, { busy, waiting }]: [string, Gate]) => [name, { busy, waiting }] as const
+
+/** A turn that is told of: the cloud hears when the VM is as wanted, and its users why it is not. */
+async function followed(parts: Parts, { id, applied, signal }: { id: string; applied: Applied; signal: AbortSignal }): Promise<void> {
+  const done = applied.look(id)
+  const told = () => parts.views.vms.get(keys.vm(id))
+  try {
+    await turn(parts, id, signal)
+  } catch (thrown) {
+    const record = told()
+    const problem = problemOf(asTtError(thrown))
+    if (!signal.aborted && record && record.state !== 'failed' && record.problem?.message !== problem.message) await write(parts, id, { ...record, problem, stuck: true })
+    throw thrown
+  }
+  const record = told()
+  if (record?.stuck) {
+    const { problem: _problem, stuck: _stuck, ...rest } = record
+    await write(parts, id, rest)
+  }
+  done()
 }
 
 async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
@@ -98,16 +124,17 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
   await parts.breathe()
   if (views.claims.get(keys.claim(id))?.host !== name) return
   const vm = views.wish(id)
-  if (!vm) return parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id)))
+  if (!vm) return parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id, signal)))
   const record = views.vms.get(keys.vm(id))
   if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
   const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
   const found = await engine.inspect(id)
-  if (vm.stopped) return halt(parts, { vm, engine, record, found })
+  const running = found.state === 'running' || found.state === 'paused'
+  const linked = (known: VmRecord) => parts.links.follow(vm, known, { running, write: (now) => write(parts, id, now) })
+  if (vm.stopped) return halt(parts, { vm, engine, record: running || !record ? record : await linked(record), found })
   const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }))
   if (found.state === 'running' && record) {
-    if (parts.denied.get(id) !== vm.denyOutgoing) await connect(parts, vm, record)
-    return greet(parts, { vm, engine, record, pid: found.pid })
+    return greet(parts, { vm, engine, record: await linked(record), pid: found.pid })
   }
   if (found.state === 'running') return destroyLocal(parts, id).then(make)
   if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return make()
@@ -124,11 +151,11 @@ async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine:
     const image = await parts.images.resolve(vm.image, { signal })
     if (unwanted()) return
     const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
-    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, ...place }
+    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, image: vm.image, ...place }
     await write(parts, vm.id, record)
     await parts.breathe()
     const uid = parts.uidOf(place.ip)
-    const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), connect(parts, vm, record)])
+    const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), parts.links.connect(vm, record)])
     const plan = planOf(vm, { image, disk, nic: nic ?? fail('internal', 'the network driver gave no card'), uid })
     const started = await (parts.starts.get(vm.engine) as Gate).pass(async () => !unwanted() && (await engine.start(plan), true))
     if (!started) return
@@ -139,13 +166,6 @@ async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine:
     if (signal.aborted) throw thrown // The server stops: nothing is wrong with the VM.
     await giveUpOrRetry(parts, vm, thrown)
   }
-}
-
-/** Makes the VM's place on the network be as wanted. */
-async function connect(parts: Parts, vm: VmSpec, record: VmRecord): Promise<Nic | undefined> {
-  const nic = await parts.change({ put: linkOf(vm, record, parts.uidOf(record.ip)) })
-  parts.denied.set(vm.id, vm.denyOutgoing)
-  return nic
 }
 
 async function makeDisk({ volume }: Parts, { vm, image, uid }: { vm: VmSpec; image: FoundImage; uid?: number }) {
@@ -206,46 +226,25 @@ async function halt(parts: Parts, { vm, engine, record, found }: { vm: VmSpec; e
   await write(parts, vm.id, { ...rest, state: 'stopped', halted: true, since: iso(parts.world) })
 }
 
-async function destroy(parts: Parts, id: string): Promise<void> {
+async function destroy(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
+  await parts.guests.leave(id)
+  await parts.keeping.keepIfAsked(id, signal)
   await destroyLocal(parts, id)
   await parts.breathe()
   await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: null }, { key: keys.claim(id), value: null }))
   parts.addresses.release(id) // Not before its record is gone, or two records could speak of one address after a crash.
   parts.tries.delete(id)
-  parts.denied.delete(id)
 }
 
 /** Takes away all there is of the VM on this machine: its process first, so that nothing uses the rest. */
 async function destroyLocal(parts: Parts, id: string): Promise<void> {
   await parts.guests.leave(id)
   for (const engine of parts.engines.values()) await engine.destroy(id)
-  await Promise.all([parts.change({ remove: id }), parts.volume.destroy(id)])
+  await Promise.all([parts.links.disconnect(id), parts.volume.destroy(id)])
 }
-
-/** The VM's wish for the network driver. */
-export const linkOf = (vm: { id: string; denyOutgoing: boolean }, record: Pick<VmRecord, 'slice' | 'ip' | 'mac' | 'ports'>, owner?: number): Link => ({
-  id: vm.id,
-  slice: record.slice,
-  ip: record.ip,
-  mac: record.mac,
-  ports: record.ports,
-  denyOutgoing: vm.denyOutgoing,
-  ...(owner === undefined ? {} : { owner }),
-})
 
 async function write(parts: Parts, id: string, record: VmRecord): Promise<void> {
   await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: record }))
-}
-
-/** Changes of links that come together are one change of the machine. */
-function coalesced(network: NetworkDriver): Parts['change'] {
-  const batch = batcher<{ put?: Link; remove?: string }, Nic | undefined>(async (items) => {
-    const put = items.flatMap((item) => item.put ?? [])
-    const nics = await network.change({ put, remove: items.flatMap((item) => item.remove ?? []) })
-    const byId = new Map(nics.map((nic) => [nic.id, nic]))
-    return items.map((item) => (item.put ? byId.get(item.put.id) : undefined))
-  })
-  return (item) => batch.add(item)
 }
 
 const iso = (world: World) => new Date(world.now()).toISOString()

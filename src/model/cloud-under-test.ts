@@ -12,6 +12,10 @@ export interface CloudUnderTest extends AsyncDisposable {
   cloud: Cloud
   /** The same cloud as another, ordinary user has it; left out where users are not told apart. */
   other?: Cloud
+  /** As an admin has it, with accounts for the two users before; left out where there are no accounts. It may be `cloud` itself. */
+  admin?: Cloud
+  /** As a viewer has it. */
+  viewer?: Cloud
   image: string
   /** What guests understand; `echo` prints its arguments and a line end, by default with that name. */
   commands?: Partial<Commands>
@@ -45,10 +49,12 @@ export interface Ground extends Omit<CloudUnderTest, 'commands'> {
 export async function groundOf(make: () => Promise<CloudUnderTest>): Promise<Ground> {
   const under = await make()
   const { cloud, image } = under
-  const asked = (count = 1, more: Partial<EnvAsked> = {}): EnvAsked => ({ groups: [{ image, count, cpu: 1, memMb: 100, diskMb: 100 }], lifetimeSeconds: null, ...more })
+  const asked = (count = 1, more: Partial<EnvAsked> = {}): EnvAsked => ({ groups: [{ image, count, cpu: 1, memMb: 100, diskMb: 100 }], lifetimeSeconds: 21_600, ...more })
   return {
     cloud,
     other: under.other,
+    admin: under.admin,
+    viewer: under.viewer,
     image,
     commands: { ...plainCommands, ...under.commands },
     asked,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { accountCases } from './accounts.contract.ts'
 import { type CloudUnderTest, type Ground, groundOf, refuses, seen, watching } from './cloud-under-test.ts'
 import type { EnvAsked } from './env.ts'
 import { TtError } from './errors.ts'
@@ -14,6 +15,7 @@ export function cloudContract({ name, make }: { name: string; make: () => Promis
     refusalCases(cases)
     vmCases(cases)
     reportCases(cases)
+    accountCases(cases)
   })
 }
 
@@ -260,7 +262,7 @@ function refusalCases({ make }: Cases): void {
         await refuses(envs.get('demo', call), code)
         await refuses(envs.list({}, call), code)
         await refuses(envs.put('new', { spec: ground.asked() }, call), code)
-        await refuses(envs.remove('demo', call), code)
+        await refuses(envs.remove('demo', {}, call), code)
         await refuses(cloud.open(request, call), code)
       }
       assert.deepEqual((await envs.list()).items.map(({ name, removing }) => [name, removing]), [['demo', undefined]])
@@ -372,7 +374,7 @@ function reportCases({ make }: Cases): void {
       await using ground = await make()
       const about = await ground.cloud.about()
       assert.ok(about.cloud && about.version && about.user)
-      assert.ok(['admin', 'user'].includes(about.role))
+      assert.ok(['admin', 'user', 'viewer'].includes(about.role))
     })
   })
 }

@@ -29,3 +29,18 @@ test('every code has an exit status of its own, none is 0, and only `internal` i
   assert.ok(exits.every((exit) => exit > 0 && exit < 20))
   assert.equal(errorCodes.internal.exit, 1)
 })
+
+test('what the machine lacks has a code and a remedy, also as the cause of another fault; an unknown fault is internal', () => {
+  const fault = (code: string, syscall = 'write') => Object.assign(new Error(`${code}: the system said so`), { code, syscall })
+  const codes = { ENOSPC: 'exhausted', EDQUOT: 'exhausted', EROFS: 'unavailable', EMFILE: 'unavailable', ENFILE: 'unavailable', ENOMEM: 'unavailable', EACCES: 'internal', constructor: 'internal' }
+  for (const [errno, code] of Object.entries(codes)) {
+    for (const thrown of [fault(errno), new Error('above', { cause: fault(errno) })]) {
+      const error = asTtError(thrown)
+      assert.equal(error.code, code, errno)
+      assert.equal(error.remedy !== undefined, code !== 'internal')
+      assert.ok(error.message.endsWith(thrown.message))
+    }
+  }
+  assert.equal(asTtError(fault('EAGAIN', 'spawn sh')).code, 'unavailable')
+  assert.equal(asTtError(fault('EAGAIN', 'read')).code, 'internal')
+})

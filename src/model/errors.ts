@@ -17,6 +17,7 @@ export const errorCodes = {
   unavailable: { http: 503, exit: 14, retry: true },
   timeout: { http: 504, exit: 15, retry: true },
   cancelled: { http: 499, exit: 16, retry: false },
+  limited: { http: 429, exit: 17, retry: true },
   internal: { http: 500, exit: 1, retry: false },
 } as const
 
@@ -59,7 +60,30 @@ export function asTtError(thrown: unknown): TtError {
   if (thrown instanceof TtError) return thrown
   if (thrown instanceof Error && thrown.name === 'AbortError') return new TtError({ code: 'cancelled', message: 'the call was cancelled' }, thrown)
   if (thrown instanceof Error && thrown.name === 'TimeoutError') return new TtError({ code: 'timeout', message: thrown.message }, thrown)
+  const lack = lackOf(thrown)
+  if (lack) return new TtError({ ...lack, message: `${lack.message}: ${reasonOf(thrown)}` }, thrown)
   return new TtError({ code: 'internal', message: reasonOf(thrown) }, thrown)
+}
+
+/** What the machine has too little of, by the system's name of the fault: no fault of `tt`, and over once the machine has it again. */
+const lacks: Record<string, Pick<Problem, 'code' | 'message' | 'remedy'>> = {
+  ENOSPC: { code: 'exhausted', message: "the host's disk is full", remedy: "free space where the server's data directory lies" },
+  EDQUOT: { code: 'exhausted', message: "the server's quota of disk space is used up", remedy: 'free space, or raise the quota' },
+  EROFS: { code: 'unavailable', message: "the host's disk cannot be written", remedy: 'see in the kernel log why its file system is read-only, and mount it writable' },
+  EMFILE: { code: 'unavailable', message: 'the server has as many files open as it may', remedy: 'raise its limit of open files (ulimit -n, LimitNOFILE)' },
+  ENFILE: { code: 'unavailable', message: 'the host has as many files open as it may', remedy: 'raise fs.file-max' },
+  ENOMEM: { code: 'unavailable', message: 'the host has no memory left', remedy: 'stop what uses it, or offer less of it to VMs (--mem-total)' },
+  EAGAIN: { code: 'unavailable', message: 'the server may start no more processes', remedy: 'raise its limit of processes (ulimit -u, TasksMax)' },
+}
+
+function lackOf(thrown: unknown): (typeof lacks)[string] | undefined {
+  for (let at = thrown, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth++) {
+    const { code, syscall } = at as { code?: unknown; syscall?: unknown }
+    // Of a file or socket it means: not now.
+    if (code === 'EAGAIN' && !String(syscall).startsWith('spawn')) continue
+    if (typeof code === 'string' && Object.hasOwn(lacks, code)) return lacks[code]
+  }
+  return undefined
 }
 
 /** What a thrown thing says of itself. */

@@ -59,8 +59,9 @@ export function demandOf(spec: EnvSpec): Demand {
 export const fullGroups = (spec: EnvSpec): FullGroup[] => spec.groups as FullGroup[]
 
 function vmOf({ name, uid, spec }: EnvRoot, group: FullGroup, index: number): VmSpec {
-  const { image, digest, engine, cpu, memMb, diskMb, ports } = group
-  const vm: VmSpec = { id: vmId(uid, index), env: name, index, image, digest, engine, cpu, memMb, diskMb, ports, denyOutgoing: spec.denyOutgoing, stopped: spec.stopped }
+  const { image, digest, engine, cpu, memMb, diskMb } = group
+  const { ports = group.ports, denyOutgoing = spec.denyOutgoing, deny = spec.deny } = spec.exceptions[index] ?? {}
+  const vm: VmSpec = { id: vmId(uid, index), env: name, index, image, digest, engine, cpu, memMb, diskMb, ports, denyOutgoing, deny, stopped: spec.stopped }
   if (spec.host !== undefined) vm.host = spec.host
   return vm
 }

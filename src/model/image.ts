@@ -11,6 +11,8 @@ export const ImageManifest = v.strictObject({
   /** May be a path; its engine part is left out. */
   name: v.pipe(v.string(), v.maxLength(255)),
   memo: v.optional(v.pipe(v.string(), v.maxLength(1000))),
+  /** Of an image that was kept from a disk. */
+  owner: v.optional(v.pipe(v.string(), v.maxLength(255))),
   /** Engines that can run it, the preferred first. */
   engines: v.pipe(v.array(v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/))), v.minLength(1), v.maxLength(16)),
   boot: v.picklist(['kernel', 'disk']),
@@ -44,6 +46,8 @@ export interface ImageSpec {
   digest: string
   agent: 'rexec' | 'none' | 'engine'
   features: string[]
+  /** Whose it is, of an image that was kept from a disk: only they and admins see it. */
+  owner?: string
   cpu: number
   memMb: number
   diskMb: number

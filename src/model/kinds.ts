@@ -1,6 +1,8 @@
 import type { EnvAsked, EnvSpec, EnvStatus } from './env.ts'
 import type { HostSpec, HostStatus } from './host.ts'
 import type { ImageSpec, ImageStatus } from './image.ts'
+import type { TaskSpec, TaskStatus } from './task.ts'
+import type { TokenSpec, TokenStatus, UserAsked, UserSpec, UserStatus } from './user.ts'
 import type { VmSpec, VmStatus } from './vm.ts'
 
 /** Every kind of resource: what is written (`asked`), what is kept (`spec`) and what is (`status`). A new kind is a line here and a file of its own. */
@@ -9,10 +11,13 @@ export interface Kinds {
   vm: { asked: VmSpec; spec: VmSpec; status: VmStatus }
   host: { asked: HostSpec; spec: HostSpec; status: HostStatus }
   image: { asked: ImageSpec; spec: ImageSpec; status: ImageStatus }
+  user: { asked: UserAsked; spec: UserSpec; status: UserStatus }
+  token: { asked: TokenSpec; spec: TokenSpec; status: TokenStatus }
+  task: { asked: TaskSpec; spec: TaskSpec; status: TaskStatus }
 }
 
 export type Kind = keyof Kinds
-export const kinds = ['env', 'vm', 'host', 'image'] as const satisfies readonly Kind[]
+export const kinds = ['env', 'vm', 'host', 'image', 'task', 'user', 'token'] as const satisfies readonly Kind[]
 
 export type Asked<K extends Kind> = Kinds[K]['asked']
 export type Spec<K extends Kind> = Kinds[K]['spec']
@@ -32,4 +37,6 @@ export interface Resource<K extends Kind> {
   removing?: string
   spec: Spec<K>
   status?: Status<K>
+  /** Another's, of which its caller may know the name, the owner, when it was created and ends, and how many VMs it has; what else is here says nothing. */
+  reduced?: true
 }

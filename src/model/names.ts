@@ -12,6 +12,18 @@ export function checkEnvName(name: string): void {
   })
 }
 
+/** Refuses what cannot be the name of a user: they are written like those of ENVs. */
+export function checkUserName(name: string): void {
+  if (envName.test(name)) return
+  fail('invalid', `${shown(name)} is not a user name: ${whyNotEnvName(name)}`, { subject: 'user', remedy: 'use 1 to 63 letters, digits, "-" and "_", beginning with a letter or digit' })
+}
+
+/** The parts of `ann/laptop`, or undefined if it is no name of a token. */
+export function parseTokenName(name: string): { user: string; token: string } | undefined {
+  const [user = '', token = '', ...rest] = name.split('/')
+  return rest.length === 0 && envName.test(user) && envName.test(token) ? { user, token } : undefined
+}
+
 function whyNotEnvName(name: string): string {
   if (name === '') return 'it is empty'
   if (name.length > 63) return `it has ${name.length} characters, 63 are allowed`

@@ -3,6 +3,8 @@ import type { Problem } from './errors.ts'
 import type { Demand } from './expand.ts'
 import type { EngineFact, UnusableFact } from './host.ts'
 import type { ImageSpec } from './image.ts'
+import type { TaskState, TaskVerb } from './task.ts'
+import type { TokenSpec, UserSpec } from './user.ts'
 import type { VmState } from './vm.ts'
 
 /**
@@ -10,15 +12,26 @@ import type { VmState } from './vm.ts'
  * writers, so nothing is merged and nothing is locked.
  */
 export const keys = {
+  version: 'meta/version',
   env: (name: string) => `desired/env/${name}`,
   envs: 'desired/env/',
   phase: (name: string) => `desired/phase/${name}`,
   phases: 'desired/phase/',
   ledger: 'desired/ledger',
+  user: (name: string) => `desired/user/${name}`,
+  users: 'desired/user/',
+  token: (name: string) => `desired/token/${name}`,
+  tokens: 'desired/token/',
+  unwanted: (image: string) => `desired/unwanted/${image}`,
+  unwanteds: 'desired/unwanted/',
+  task: (id: string) => `desired/task/${id}`,
+  tasks: 'desired/task/',
   claim: (vmId: string) => `claim/vm/${vmId}`,
   claims: 'claim/vm/',
   vm: (vmId: string) => `actual/vm/${vmId}`,
   vms: 'actual/vm/',
+  applied: (envUid: string, host: string) => `actual/applied/${envUid}/${host}`,
+  applieds: 'actual/applied/',
   host: (name: string) => `actual/host/${name}`,
   hosts: 'actual/host/',
   presence: (name: string) => `presence/host/${name}`,
@@ -35,6 +48,14 @@ export interface EnvRecord {
   owner: string
   created: string
   removing?: string
+  /** The disks of its VMs are to stay although it is removed. */
+  keepDisks?: boolean
+  /** When it was last stopped or started. */
+  powered?: string
+  /** When `atEnd: stop` halted it. */
+  expired?: string
+  /** Its last task. */
+  task?: string
   spec: EnvSpec
 }
 
@@ -47,6 +68,56 @@ export interface PhaseRecord {
   more?: number
   /** A failed ENV whose hosts have destroyed everything: its demand is off the ledger. */
   released?: boolean
+  /** It waits for its turn: no host may begin with it yet. */
+  held?: boolean
+}
+
+/** `desired/user/NAME`: an account. */
+export interface UserRecord {
+  name: string
+  uid: string
+  created: string
+  spec: UserSpec
+}
+
+/** `desired/token/USER/NAME`. */
+export interface TokenRecord {
+  name: string
+  uid: string
+  user: string
+  /** Of the account it was made for: a later user of the name has nothing of it. Absent for the server's own admin. */
+  userUid?: string
+  created: string
+  spec: TokenSpec
+}
+
+/** `desired/unwanted/IMAGE`: an image made of a kept disk that its hosts are to delete. */
+export interface UnwantedRecord {
+  image: string
+  since: string
+}
+
+/** `desired/task/ID`: a change that takes time. */
+export interface TaskRecord {
+  id: string
+  verb: TaskVerb
+  env: string
+  envUid: string
+  owner: string
+  created: string
+  state: TaskState
+  limitSeconds: number
+  started?: string
+  ended?: string
+  /** VMs that were as wanted at its end, and all. */
+  done?: number
+  total?: number
+  problem?: Problem
+}
+
+/** `actual/applied/ENVUID/HOST`: up to which revision of the ENV's record this host has made all its VMs of it be as wanted. */
+export interface AppliedRecord {
+  revision: number
 }
 
 /** `desired/ledger`: the sum of what all ENVs ask for. Every admission compares and sets it, so two at once cannot over-book. */
@@ -71,8 +142,12 @@ export interface VmRecord {
   ports: Record<number, number>
   pid?: number
   problem?: Problem
+  /** It could not be made as wanted, and is tried again. */
+  stuck?: boolean
   /** The machine's boot it was last started in: after a reboot of the host it is started again. */
   boot?: string
+  /** What its disk was made from. */
+  image?: string
   /** What answers in it, of the image it was made from: that may be gone or another by now. */
   agent?: ImageSpec['agent']
   /** It was stopped because its ENV was, not by itself. */

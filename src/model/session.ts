@@ -27,7 +27,17 @@ export type SessionRequest =
     }
   | { /** What the guest wrote to its serial line; `follow` goes on with what comes. */ type: 'logs'; vms: VmSelection; follow?: boolean }
   | { /** The guest's serial line, both ways; exactly one VM. */ type: 'console'; vms: VmSelection }
-  | { /** Looks for what no record owns on every host. */ type: 'doctor' }
+  | {
+      /** Asks the guests' agents whether they live. A VM answers with `exit` 0, a silent one with a problem of code `timeout`, one that is still booting `not_ready`. */
+      type: 'ping'
+      vms: VmSelection
+      /** Per VM. */
+      timeoutMs: number
+    }
+  | { /** What happened lately; `follow` goes on with what happens. */ type: 'events'; follow?: boolean; /** Only of these ENVs. */ envs?: string[] }
+  | { /** Who did what, the last so many; for admins. */ type: 'audit'; follow?: boolean; last?: number }
+  | { /** Reads settings that can change in life again, on every host; for admins. */ type: 'reload' }
+  | { /** Checks machine, data and leaks on every host; `fix` mends what can be mended without harm. For admins. */ type: 'doctor'; fix?: boolean }
   | { /** Builds a recipe on every host that has it, or on those named. */ type: 'build'; image: string }
 
 /** A guest command's end: its status, or the name of the signal that killed it. */
@@ -40,7 +50,11 @@ export type SessionFrame =
   | ({ type: 'exit'; vm: string } & Exit)
   | { type: 'problem'; vm?: string; problem: Problem }
   | { /** A line for people while something long works. */ type: 'note'; host?: string; text: string }
-  | { type: 'leak'; host: string; leak: Leak }
+  | { type: 'leak'; host: string; leak: Leak; /** It was taken away. */ fixed?: boolean }
+  | { type: 'finding'; host: string; finding: Finding }
+  | { type: 'event'; event: CloudEvent }
+  | { type: 'audit'; entry: AuditEntry }
+  | { type: 'reloaded'; host: string; changed: string[]; needRestart: string[] }
   | { type: 'built'; host: string; image: string }
 
 /** What a caller says. Without `vm` it is for every VM of the session. */
@@ -56,6 +70,45 @@ export interface Leak {
   subject: string
   /** What says that it is ours, and that nothing owns it. */
   why: string
+}
+
+/** What a check of a host found. */
+export interface Finding {
+  /** What was looked at: `kvm`, `cgroups`, `space`, `ports`, `clock`, `data`. */
+  check: string
+  /** `bad`: something does not work; `poor`: it works less well than it could. */
+  state: 'good' | 'poor' | 'bad'
+  message: string
+  remedy?: string
+  /** It was mended by this session. */
+  fixed?: boolean
+}
+
+/** Something that happened in a cloud. */
+export interface CloudEvent {
+  time: string
+  /** What it is about: `env/demo`, `vm/demo.3`, `host/one`. */
+  subject: string
+  owner?: string
+  /** `created`, `ready`, `failed`, `changed`, `removing`, `removed`, `online`, …: a word for programs. */
+  event: string
+  /** A line for people. */
+  message: string
+}
+
+/** Who did what. */
+export interface AuditEntry {
+  time: string
+  user: string
+  /** The token's name, never the token. */
+  token?: string
+  /** Id of the request, as in the log. */
+  request?: string
+  /** `put env`, `remove env`, `open exec`. */
+  action: string
+  subject: string
+  /** `ok`, or the code it was refused with. */
+  result: string
 }
 
 /** An open session. Disposing it ends what still runs in the guests. Browser-safe. */

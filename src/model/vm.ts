@@ -21,6 +21,7 @@ export interface VmSpec {
   diskMb: number
   ports: number[]
   denyOutgoing: boolean
+  deny: string[]
   stopped: boolean
   host?: string
 }

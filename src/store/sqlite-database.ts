@@ -3,6 +3,7 @@ import { readTextNow, writeWhole } from '../base/files.ts'
 import { fail, type Problem, problemOf } from '../model/errors.ts'
 import { isBusy, isFull, problemFor } from './sqlite-faults.ts'
 import { migrate } from './sqlite-schema.ts'
+import type { Damage } from './store.ts'
 import { objection, type Sealed } from './writes.ts'
 
 /** What is asked of the database: the writes of a commit, or the end of a lease. */
@@ -27,6 +28,8 @@ export interface Database extends Disposable {
    * by itself. Throws when the disk failed and nobody can tell what is on it: then nothing may be asked of the database any more.
    */
   carryOut(orders: readonly Order[]): Outcome[]
+  /** Damage of the file and of records, the first hundred of each. */
+  check(): Damage[]
 }
 
 /**
@@ -135,6 +138,10 @@ function databaseOver(db: DatabaseSync, file: string): Database {
     },
     rows: () => db.prepare('SELECT key, value, revision FROM entries ORDER BY key').iterate() as Iterable<unknown> as Iterable<Row>,
     carryOut,
+    check: () => [
+      ...(db.prepare('PRAGMA quick_check(100)').all() as { quick_check: string }[]).flatMap(({ quick_check: why }) => (why === 'ok' ? [] : [{ why }])),
+      ...(db.prepare('SELECT key FROM entries WHERE NOT json_valid(value) LIMIT 100').all() as { key: string }[]).map(({ key }) => ({ key, why: 'it is not JSON' })),
+    ],
     [Symbol.dispose]: () => db.close(),
   }
 }

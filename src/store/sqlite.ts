@@ -7,7 +7,7 @@ import { type Backend, withLeases } from './leases.ts'
 import type { Order, Outcome, Row } from './sqlite-database.ts'
 import { type Flat, pushOrder, rowsOf } from './sqlite-wire.ts'
 import type { FromWorker, ToWorker } from './sqlite-worker.ts'
-import type { Entry, Revision, Store } from './store.ts'
+import type { Damage, Entry, Revision, Store } from './store.ts'
 import { type Sealed, seal, shared, sizeOf } from './writes.ts'
 
 /** `dir`: the database is `store.sqlite` in it. The directory must be there; the files are readable by this user alone. */
@@ -37,7 +37,8 @@ export async function sqliteStore(options: SqliteOptions): Promise<Store> {
   const file = 'file' in options ? options.file : `${options.dir}/store.sqlite`
   const worker = startWorker(file)
   const held = await loaded(worker, file)
-  return withLeases(backendOver(worker, held, options.log.with({ store: file })), options.world)
+  const { check, ...backend } = backendOver(worker, held, options.log.with({ store: file }))
+  return { ...withLeases(backend, options.world), check }
 }
 
 function startWorker(file: string): Worker {
@@ -83,17 +84,18 @@ function entryOf({ key, value, revision }: Row, file: string): Entry {
   try {
     return Object.freeze({ key, value: shared(value), revision })
   } catch (fault) {
-    return fail('failed', `the store ${file} is damaged: what it has under ${key} is not JSON`, { subject: file, remedy: 'put a backup in its place', cause: fault })
+    return fail('failed', `the store ${file} is damaged: what it has under ${key} is not JSON`, { subject: file, remedy: 'see `ttserver doctor`, or put a backup in its place', cause: fault })
   }
 }
 
-function backendOver(worker: Worker, held: Contents, log: Log): Backend {
+function backendOver(worker: Worker, held: Contents, log: Log): Backend & Required<Pick<Store, 'check'>> {
   let waiting: Pending[] = []
   const inFlight: Pending[] = []
   let inFlightBytes = 0
   let flushing = false
   let broken: Problem | undefined
   let closed: Promise<void> | undefined
+  const asked: { resolve: (damages: Damage[]) => void; reject: (fault: unknown) => void }[] = []
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
 
   const enter = (signal?: AbortSignal) => {
@@ -145,13 +147,14 @@ function backendOver(worker: Worker, held: Contents, log: Log): Backend {
   const stop = (problem: Problem): Error => {
     if (!broken) log.error('the store stopped', { problem })
     broken ??= problem
-    for (const pending of [...inFlight.splice(0), ...waiting.splice(0)]) pending.reject(errorOf(broken))
+    for (const pending of [...inFlight.splice(0), ...waiting.splice(0), ...asked.splice(0)]) pending.reject(errorOf(broken))
     held.close()
     return errorOf(broken)
   }
 
   worker.on('message', (message: FromWorker) => {
     if ('outcomes' in message) settle(message.outcomes)
+    else if ('damages' in message) asked.splice(0).forEach(({ resolve }) => resolve(message.damages))
     else if ('broken' in message) stop(message.broken)
   })
   worker.on('error', (fault) => stop({ ...problemOf(fault), code: 'failed' }))
@@ -182,6 +185,12 @@ function backendOver(worker: Worker, held: Contents, log: Log): Backend {
       return ask({ ...commitOf(seal(writes)), signal: call?.signal })
     },
     watch: held.watch,
+    async check(call) {
+      enter(call?.signal)
+      const answer = new Promise<Damage[]>((resolve, reject) => asked.push({ resolve, reject }))
+      if (asked.length === 1) worker.postMessage('check' satisfies ToWorker) // Who asks meanwhile gets the same answer.
+      return answer
+    },
     async endLease(id) {
       enter()
       await ask({ order: { endLease: id }, sizeBytes: orderBytes, apply: () => held.endLease(id) })

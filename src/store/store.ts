@@ -36,6 +36,15 @@ export interface Store extends AsyncDisposable {
    * outlive the store's process either. Writing under a lease that ended is `not_found`, subject `lease/ID`. 0.1 to 86,400 seconds, `invalid` otherwise.
    */
   lease(seconds: number, call?: Call): Promise<Lease>
+  /** Where there is a disk: looks through all that is kept there for damage, and names what it finds. Changes nothing, and costs a reading of it all. */
+  check?(call?: Call): Promise<Damage[]>
+}
+
+/** Something that is not as it was written. */
+export interface Damage {
+  /** The key of the record that is damaged; absent if it is the file itself. */
+  key?: string
+  why: string
 }
 
 /** Grows with every commit; only equality and order mean anything. */

@@ -1,4 +1,5 @@
 import { background } from '../base/background.ts'
+import { inspectable } from '../base/inspect.ts'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import { errorOf } from '../model/errors.ts'
@@ -124,6 +125,8 @@ export async function view<T>(store: Store, prefix: string, { world, onFault }: 
     end()
   })
 
+  const shown = inspectable({ kind: 'view', name: prefix, state: () => ({ size: held.size, revision, listeners: listeners.size, readers: readers.size, waiting: waiting.size, ended }) })
+
   return {
     get: (key) => held.get(key)?.value,
     entry: held.get,
@@ -162,6 +165,7 @@ export async function view<T>(store: Store, prefix: string, { world, onFault }: 
       return () => void listeners.delete(listener)
     },
     async [Symbol.asyncDispose]() {
+      shown[Symbol.dispose]()
       await feed[Symbol.asyncDispose]()
       end()
     },

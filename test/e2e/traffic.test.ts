@@ -1,224 +1,39 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { createSocket } from 'node:dgram'
-import { createConnection, createServer } from 'node:net'
-import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { type Effect, type Effects, plainEffects } from '../../src/base/effects.ts'
-import { ground, linkOn } from '../../src/drivers/network/ground.ts'
+import { type Ground, linkOn } from '../../src/drivers/network/ground.ts'
 import { inNamespace } from '../../src/drivers/network/network.contract.ts'
-import type { Link } from '../../src/drivers/network/network.ts'
-import { bridgeOf, gatewayOf, tapOf } from '../../src/drivers/network/nftables/names.ts'
-import { nftables } from '../../src/drivers/network/nftables/nftables.ts'
-
-/**
- * Real packets. Guests and the outside world are processes in network namespaces of their own; a guest hangs on one end of a pair of virtual
- * cables whose other end takes the place, and the name, of its tap.
- */
-type Protocol = 'tcp' | 'udp'
-interface Target {
-  protocol: Protocol
-  host: string
-  port: number
-  /** The address to speak from. */
-  from?: string
-}
-
-/** What one host of the play can do: answer on a port with who it is and whom it saw, ask another, or keep asking over one connection. */
-function player(name: string) {
-  const kept = new Map<number, ReturnType<typeof line>>()
-  const heard: string[] = []
-  return {
-    /** Every connection and message so far, answered or not. */
-    heard,
-    listen: (port: number, host = '0.0.0.0') =>
-      Promise.all([
-        new Promise<void>((resolve) => {
-          const server = createServer((socket) => {
-            heard.push(`tcp ${port}`)
-            socket.on('error', () => undefined).on('data', () => socket.write(`${name} saw ${socket.remoteAddress}`))
-          })
-          server.listen(port, host, resolve).unref()
-        }),
-        new Promise<void>((resolve) => {
-          const socket = createSocket('udp4')
-          socket.on('message', (_, from) => {
-            heard.push(`udp ${port}`)
-            socket.send(`${name} saw ${from.address}`, from.port, from.address)
-          })
-          socket.bind(port, host, resolve)
-          socket.unref()
-        }),
-      ]).then(() => 'ok'),
-    async ask(target: Target, waitMs: number) {
-      const asked = line(target)
-      const answer = await asked.ask(waitMs)
-      asked.close()
-      return answer
-    },
-    async keep(id: number, target: Target) {
-      kept.set(id, line(target))
-      return 'ok'
-    },
-    askKept: async (id: number, waitMs: number) => (await kept.get(id)?.ask(waitMs)) ?? 'no such line',
-    hangUp: () => kept.forEach((one) => one.close()),
-  }
-}
-
-/** One connection, or one UDP port, over which one can ask many times. */
-function line({ protocol, host, port, from }: Target) {
-  let hear = (_answer: string) => {}
-  const asking = (say: () => void) => (waitMs: number) =>
-    new Promise<string>((resolve) => {
-      const timer = setTimeout(() => resolve('nothing'), waitMs)
-      hear = (answer) => {
-        clearTimeout(timer)
-        resolve(answer)
-      }
-      say()
-    })
-  if (protocol === 'udp') {
-    const socket = createSocket('udp4').on('message', (bytes) => hear(String(bytes))).on('error', () => hear('nothing'))
-    socket.bind({ address: from ?? '0.0.0.0', port: 0 })
-    return { ask: asking(() => socket.send('who?', port, host)), close: () => socket.close() }
-  }
-  const socket = createConnection({ host, port, ...(from === undefined ? {} : { localAddress: from }) })
-  socket.on('data', (bytes) => hear(String(bytes))).on('error', () => hear('nothing'))
-  return { ask: asking(() => socket.write('who?')), close: () => socket.destroy() }
-}
-
-/** Reads calls from standard input, one JSON line each, and answers each when it can. */
-function servePeer(): void {
-  const me = player(process.env.TT_TEST_PEER ?? '') as unknown as Record<string, (...args: unknown[]) => Promise<string>>
-  const serve = async (text: string) => {
-    const [number, verb, ...args] = JSON.parse(text) as [number, string, ...unknown[]]
-    process.stdout.write(`${JSON.stringify([number, await me[verb]?.(...args)])}\n`)
-  }
-  createInterface({ input: process.stdin })
-    .on('line', (text) => {
-      serve(text).catch(() => process.exit(1))
-    })
-    .on('close', () => process.exit())
-}
-
-/** A player in a network namespace of its own, which is gone with it. */
-function peer(name: string) {
-  const child = spawn('unshare', ['--net', process.execPath, fileURLToPath(import.meta.url)], {
-    env: { ...process.env, TT_TEST_PEER: name },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const waiting = new Map<number, (answer: string) => void>()
-  let calls = 0
-  createInterface({ input: child.stdout }).on('line', (text) => {
-    const [number, answer] = JSON.parse(text) as [number, string]
-    waiting.get(number)?.(answer)
-  })
-  const call = (verb: string, ...args: unknown[]) =>
-    new Promise<string>((resolve) => {
-      waiting.set(++calls, resolve)
-      child.stdin.write(`${JSON.stringify([calls, verb, ...args])}\n`)
-    })
-  return {
-    pid: child.pid ?? 0,
-    sh: (...argv: string[]) => sh('nsenter', '--net', '--target', String(child.pid), ...argv),
-    listen: (port: number) => call('listen', port),
-    ask: (target: Target, waitMs: number) => call('ask', target, waitMs),
-    keep: (id: number, target: Target) => call('keep', id, target),
-    askKept: (id: number, waitMs: number) => call('askKept', id, waitMs),
-    end: () => child.stdin.end(),
-  }
-}
-type Peer = Pick<ReturnType<typeof peer>, 'ask'>
-
-function sh(command: string, ...args: string[]): string {
-  return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
-}
-
-/** An answer comes within milliseconds; how long one waits for it, and how long for none. */
-const patienceMs = 8000
-const silenceMs = 300
-
-async function answers(who: Peer, host: string, port: number, answer: string): Promise<void> {
-  for (const protocol of ['tcp', 'udp'] as const) assert.equal(await who.ask({ protocol, host, port }, patienceMs), answer, `${protocol} ${host}:${port}`)
-}
-
-async function silent(who: Peer, host: string, port: number, from?: string): Promise<void> {
-  const asked = (['tcp', 'udp'] as const).map((protocol) => who.ask({ protocol, host, port, ...(from === undefined ? {} : { from }) }, silenceMs))
-  assert.deepEqual(await Promise.all(asked), ['nothing', 'nothing'], `${host}:${port}`)
-}
+import { tapOf } from '../../src/drivers/network/nftables/names.ts'
+import { answers, patienceMs, type Peer, sh, silenceMs, silent } from './players.ts'
+import { trafficGround } from './traffic-ground.ts'
 
 const [l1, l2, l3, l4] = [linkOn(0, 0), linkOn(0, 1), linkOn(1, 0, { denyOutgoing: true }), linkOn(1, 1)]
 
 async function suite(): Promise<void> {
-  const on = ground(nftables)
   const loose: string[] = []
-  const calm = plainEffects()
-  const effects: Effects = {
-    get count() {
-      return calm.count
-    },
-    act(effect, run) {
-      const did = calm.act(effect, run)
-      return did instanceof Promise ? (did.finally(() => look(effect)) as typeof did) : did
-    },
+  const watching = (on: Ground): Effects => {
+    const calm = plainEffects()
+    return {
+      get count() {
+        return calm.count
+      },
+      act(effect, run) {
+        const did = calm.act(effect, run)
+        return did instanceof Promise ? (did.finally(() => look(on.mark, effect)) as typeof did) : did
+      },
+    }
   }
   /** Whether a tap that is up has a guest that is not denied though it should be. */
-  const look = ({ kind, verb }: Effect) => {
-    if (sh('nft', 'list', 'tables').includes(`ip tt_${on.mark}\n`) && sh('nft', 'list', 'set', 'ip', `tt_${on.mark}`, 'deny_out').includes(l3.ip)) return
-    if (sh('ip', '-br', 'link', 'show', 'up').includes(tapOf(on.mark, l3.ip))) loose.push(`${verb} ${kind}`)
+  const look = (mark: string, { kind, verb }: Effect) => {
+    if (sh('nft', 'list', 'tables').includes(`ip tt_${mark}\n`) && sh('nft', 'list', 'set', 'ip', `tt_${mark}`, 'deny_out').includes(l3.ip)) return
+    if (sh('ip', '-br', 'link', 'show', 'up').includes(tapOf(mark, l3.ip))) loose.push(`${verb} ${kind}`)
   }
-  const driver = await on.driver(effects)
-  const probe = await driver.probe()
-  if (!probe.usable) {
-    await on.clear()
-    test('network nftables: traffic', { skip: `not usable here: ${probe.why}` }, () => undefined)
-    return
-  }
+  const play = await trafficGround('network nftables: traffic', [l1, l2, l3, l4], watching)
+  if (!play) return
+  after(() => play[Symbol.asyncDispose]())
+  const { on, driver, host, outside, update } = play
+  const [g1, , g3, g4] = play.guests as [Peer, Peer, Peer, Peer]
   const [p1 = 0, p2 = 0, p3 = 0] = [l1, l2, l3].map(({ ports }) => ports[22])
-  const [g1, g2, g3, g4, outside] = ['g1', 'g2', 'g3', 'g4', 'outside'].map(peer) as [ReturnType<typeof peer>, ReturnType<typeof peer>, ReturnType<typeof peer>, ReturnType<typeof peer>, ReturnType<typeof peer>]
-  const host = player('host')
-  after(async () => {
-    for (const one of [g1, g2, g3, g4, outside]) one.end()
-    host.hangUp()
-    // Their network namespaces, and with them our ends of the cables, go while we remove them.
-    try {
-      await (await on.driver()).clear()
-    } finally {
-      await on.clear()
-    }
-  })
-
-  const plug = (guest: ReturnType<typeof peer>, link: Link) => {
-    const tap = tapOf(on.mark, link.ip)
-    const { ip, prefixLength } = gatewayOf(link.slice)
-    sh('ip', 'link', 'delete', 'dev', tap)
-    sh('ip', 'link', 'add', 'name', tap, 'type', 'veth', 'peer', 'name', 'eth0', 'address', link.mac, 'netns', String(guest.pid))
-    sh('ip', 'link', 'set', 'dev', tap, 'master', bridgeOf(on.mark, link.slice))
-    sh('ip', 'link', 'set', 'dev', tap, 'up', 'type', 'bridge_slave', 'hairpin', 'on')
-    configure(guest, `${link.ip}/${prefixLength}`)
-    guest.sh('ip', 'route', 'add', 'default', 'via', ip)
-  }
-  const configure = (one: ReturnType<typeof peer>, address: string) => {
-    one.sh('ip', 'link', 'set', 'dev', 'lo', 'up')
-    one.sh('ip', 'address', 'add', address, 'dev', 'eth0')
-    one.sh('ip', 'link', 'set', 'dev', 'eth0', 'up')
-  }
-  /** As `change`, and the guests stay plugged in: their taps are not touched. */
-  const update = (...put: Link[]) => driver.change({ put, remove: [] })
-
-  sh('ip', 'link', 'set', 'dev', 'lo', 'up')
-  await Promise.all([...[g1, g2, g3, g4].map((guest) => guest.listen(22)), ...[80, 53].map((port) => outside.listen(port)), host.listen(7777), host.listen(7778, '127.0.0.1')])
-  sh('ip', 'link', 'add', 'name', 'up0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(outside.pid))
-  sh('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'up0')
-  sh('ip', 'link', 'set', 'dev', 'up0', 'up')
-  configure(outside, '192.0.2.2/24')
-  await driver.reconcile([])
-  await driver.change({ put: [l1, l2, l3, l4], remove: [] })
-  plug(g1, l1)
-  plug(g2, l2)
-  plug(g3, l3)
-  plug(g4, l4)
 
   test('traffic: the rule that denies is there before the tap is up', () => {
     assert.deepEqual(loose, [])
@@ -309,7 +124,7 @@ async function suite(): Promise<void> {
 
   test('traffic: a port that is taken away is dead at once, also for who was connected; a connection to a port that stays lives on', async () => {
     const both = ['tcp', 'udp'] as const
-    const callers: [ReturnType<typeof peer> | typeof host, string, string][] = [
+    const callers: [Peer | typeof host, string, string][] = [
       [outside, '192.0.2.1', 'g1 saw 192.0.2.2'],
       [host, '127.0.0.1', 'g1 saw 10.77.0.1'],
     ]
@@ -350,5 +165,4 @@ async function suite(): Promise<void> {
   })
 }
 
-if (process.env.TT_TEST_PEER !== undefined) servePeer()
-else await inNamespace(import.meta.url, suite)
+await inNamespace(import.meta.url, suite)

@@ -3,6 +3,7 @@ import type { Call } from '../../model/call.ts'
 import { errorOf, fail, type Problem, TtError } from '../../model/errors.ts'
 import { abortOf, checkAborted } from '../aborted.ts'
 import { foreign, late, lost, unreachable } from './faults.ts'
+import { patiently } from './patience.ts'
 import type { Transport } from './transport.ts'
 
 /** One server, as the client reaches it. Everything it throws is a TtError. */
@@ -52,7 +53,7 @@ export function connection(url: string, options: ConnectionOptions): Connection 
   const base = url.replace(/\/+$/, '')
   const place = placeOf(base)
 
-  const ask = async (method: string, path: string, asked: Asked): Promise<Answer> => {
+  const askOnce = async (method: string, path: string, asked: Asked): Promise<Answer> => {
     const { accept, headers, body, call } = asked
     checkAborted(call?.signal)
     const controller = new AbortController()
@@ -85,6 +86,8 @@ export function connection(url: string, options: ConnectionOptions): Connection 
       inTime?.()
     }
   }
+
+  const ask: Connection['ask'] = (method, path, asked) => patiently(() => askOnce(method, path, asked), { world: options.world, limitMs: options.firstByteMs, signal: asked.call?.signal })
 
   return {
     place,

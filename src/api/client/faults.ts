@@ -19,6 +19,27 @@ export const late = (place: string, ms: number): TtError => new TtError({ code: 
 export const lost = (place: string, why: string, fault?: unknown): TtError =>
   new TtError({ code: 'unavailable', message: `the connection to ${place} was lost: ${why}`, subject: `server/${place}`, remedy: 'see whether the server is alive, and try again' }, fault)
 
+/** It has another key than it had: another server, or one in between. */
+export const changedKey = (place: string, { pinned, seen }: { pinned: string; seen: string }): TtError =>
+  new TtError({
+    code: 'denied',
+    message: `the server at ${place} has another key than is known of it: ${seen}, and not ${pinned}; nothing was sent to it`,
+    subject: `server/${place}`,
+    remedy: 'somebody may be in between. If its operator says that the key has changed, save the new fingerprint: `tt config --server-addr HOST --server-port PORT --tls --fingerprint FINGERPRINT`',
+  })
+
+/** Its certificate is signed by nobody this machine knows, and its key is not known either. */
+export const untrusted = (place: string, { seen, why }: { seen: string; why: string }): TtError =>
+  new TtError({
+    code: 'denied',
+    message: `the certificate of ${place} is not trusted (${why}), and its key ${seen} is not known here; nothing was sent to it`,
+    subject: `server/${place}`,
+    remedy: 'compare that fingerprint with what `ttserver settings` says on its machine, then save it: `tt config --server-addr HOST --server-port PORT --tls --fingerprint FINGERPRINT`',
+  })
+
+/** It is asked by TLS and does not speak it. */
+const noTls = 'this server speaks no TLS: use http:// or start it with --tls own'
+
 const reasons: Record<string, string> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was closed without an answer',
@@ -28,7 +49,9 @@ const reasons: Record<string, string> = {
   EHOSTUNREACH: 'there is no way to that host',
   ENETUNREACH: 'there is no way to that network',
   ETIMEDOUT: 'the host does not answer',
-  EPROTO: 'it does not speak TLS',
+  EPROTO: noTls,
+  ERR_SSL_WRONG_VERSION_NUMBER: noTls,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: noTls,
 }
 
 /** Both Node's and `fetch`'s errors carry a code, some of them one level down. */

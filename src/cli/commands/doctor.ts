@@ -1,73 +1,41 @@
 import { errorOf } from '../../model/errors.ts'
-import type { Leak } from '../../model/session.ts'
-import type { Action, Invocation } from '../invocation.ts'
-import { type Column, table } from '../table.ts'
-import { counted } from '../text.ts'
+import { badIn, type Diagnosis, diagnosisText, foundStatus, verdictText } from '../doctor-report.ts'
+import type { Action } from '../invocation.ts'
 import { framesOf } from '../vm-frames.ts'
-
-/** Free among the statuses of errors: something was found. */
-const foundStatus = 3
 
 /** `tt doctor`. */
 export const doctor: Action = {
   operands: [],
-  flags: [{ long: 'leaks', about: 'Only look for what was left behind' }],
+  flags: [
+    { long: 'fix', about: 'Mend what can be mended without harm, and look again' },
+    { long: 'leaks', about: 'Show only what was left behind' },
+  ],
   details: [
-    'It asks every host for things that belong to a server of tt and to none of its VMs: processes, tap devices, bridges, nft elements, cgroups, files, mounts. Without --leaks it also names drivers that a host cannot use and hosts that do not answer.',
-    'The exit status is 0 if nothing was found and every host answered, 3 if something was left behind, and that of the error if a host could not be asked. Drivers that cannot be used do not count.',
+    'Every host looks at itself: engines and whether KVM really works, limits of VMs, drivers, the network, space, public ports, the clock, the certificate, images, the records of the store; and for things that belong to a server of tt and to none of its VMs: processes, tap devices, bridges, nft elements, cgroups, files, mounts. What is poor works less well than it could, what is bad does not work; each comes with what can be done.',
+    '--fix takes away what was left behind, makes the network hold what it should, sets the ledger right, removes what interrupted builds and writes left, and takes records that nobody can read out of the store, into set-aside.ndjson in the data directory. It touches no VM, no disk and no file that somebody else put there. Only an admin may ask.',
+    'The exit status is 0 if nothing is bad, 3 if something is and was not mended, and that of the error if a host could not be asked. While the server is stopped, `ttserver doctor` does the same.',
   ],
   examples: [
     { line: 'tt doctor', about: 'is all well?' },
+    { line: 'tt doctor --fix', about: 'and if not, mend it' },
     { line: 'tt doctor --leaks --json', about: 'what was left behind, for a program' },
   ],
   async run(invocation) {
     const { given, call, json, terminal, quiet } = invocation
+    const onlyLeaks = given.has('leaks')
     const cloud = await invocation.cloud()
-    const findings = given.has('leaks') ? [] : await unusable(invocation)
-    const leaks: (Leak & { host: string })[] = []
-    for await (const frame of framesOf(await cloud.open({ type: 'doctor' }, call), terminal.signal)) {
-      if (frame.type === 'leak') leaks.push({ host: frame.host, ...frame.leak })
+    const found: Diagnosis = { findings: [], leaks: [] }
+    for await (const frame of framesOf(await cloud.open({ type: 'doctor', fix: given.has('fix') }, call), terminal.signal)) {
+      if (frame.type === 'finding' && !onlyLeaks) found.findings.push({ host: frame.host, ...frame.finding })
+      if (frame.type === 'leak') found.leaks.push({ host: frame.host, ...frame.leak, ...(frame.fixed ? { fixed: true } : {}) })
       if (frame.type === 'note') await invocation.note(frame.text)
       if (frame.type === 'problem') await invocation.report(errorOf(frame.problem))
     }
-    if (leaks.length > 0) invocation.raise(foundStatus)
-    if (json) return invocation.printJson({ leaks, ...(given.has('leaks') ? {} : { findings }) })
-    const screen = terminal.out.screen()
-    if (findings.length > 0) await invocation.print(`${table(findings, findingColumns, screen)}\n`)
-    if (leaks.length > 0) await invocation.print(table(leaks, leakColumns, screen))
+    if (badIn(found) > 0) invocation.raise(foundStatus)
+    if (json) return invocation.printJson(onlyLeaks ? { leaks: found.leaks } : found)
+    const text = diagnosisText(found, terminal.out.screen())
+    if (text !== '') await invocation.print(text)
     else if (!quiet && invocation.status() === 0) await invocation.print('Nothing was left behind.')
-    if (leaks.length > 0) await invocation.note(`tt: ${counted(leaks.length, 'thing')} left behind`)
+    if (text !== '') await invocation.note(`tt: ${verdictText(found)}`)
   },
 }
-
-interface Finding {
-  host: string
-  subject: string
-  why: string
-}
-
-/** What the hosts cannot use, and hosts that are silent. */
-async function unusable(invocation: Invocation): Promise<Finding[]> {
-  const cloud = await invocation.cloud()
-  const { items, missing } = await cloud.collection('host').list({}, invocation.call)
-  for (const problem of missing) await invocation.report(errorOf(problem))
-  const findings: Finding[] = []
-  for (const { name, status } of items) {
-    if (!status?.online) await invocation.report(errorOf({ code: 'unavailable', message: `host ${name} does not answer`, subject: `host/${name}` }))
-    for (const one of status?.unusable ?? []) findings.push({ host: name, subject: `${one.kind} ${one.name}`, why: one.why })
-  }
-  return findings
-}
-
-const findingColumns: Column<Finding>[] = [
-  { title: 'HOST', text: ({ host }) => host },
-  { title: 'CANNOT USE', text: ({ subject }) => subject },
-  { title: 'BECAUSE', cut: true, text: ({ why }) => why },
-]
-
-const leakColumns: Column<Leak & { host: string }>[] = [
-  { title: 'HOST', text: ({ host }) => host },
-  { title: 'LEFT', text: ({ kind }) => kind, colour: () => 'red' },
-  { title: 'WHAT', text: ({ subject }) => subject },
-  { title: 'WHY IT IS ONE', cut: true, text: ({ why }) => why },
-]

@@ -1,40 +1,44 @@
 import type { Cloud } from '../../model/cloud.ts'
-import { asTtError, fail } from '../../model/errors.ts'
+import { asTtError } from '../../model/errors.ts'
+import { patienceOf, waitFlags } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
-import { progress } from '../progress.ts'
-import { eachOf, envNames, tellOutcomes } from '../several.ts'
-import { counted } from '../text.ts'
-import { gone } from '../watching.ts'
+import { changeEach, envNames } from '../several.ts'
 
 /** `tt env del NAME…`: goes on after one that fails. */
 export const del: Action = {
   operands: [{ name: 'NAME', many: true, of: 'env' }],
-  flags: [{ long: 'no-wait', about: 'Do not wait until everything is gone' }],
+  flags: [{ long: 'keep-disks', also: ['keep-image'], about: 'Keep the disks of its VMs, as images of its owner' }, ...waitFlags('nothing of it is left')],
   details: ['When it ends, VMs, disks, ports and rules are gone. A name that fails does not keep the others; the status is then that of its error.'],
   examples: [
     { line: 'tt env del demo', about: 'delete it and wait until nothing of it is left' },
     { line: 'tt env del a b c --no-wait', about: 'let the servers do it' },
+    { line: 'tt env del demo --keep-disks', about: 'what its VMs have on their disks becomes images: see tt image list' },
   ],
   async run(invocation) {
     const names = envNames(invocation)
+    const patience = patienceOf(invocation.given)
+    const keepDisks = invocation.given.has('keep-disks')
     const cloud = await invocation.cloud()
-    const wait = !invocation.given.has('no-wait')
-    const outcomes = await eachOf(invocation, names, async (name) => {
-      await cloud.collection('env').remove(name, invocation.call)
-      return wait ? 'deleted' : 'being deleted'
+    const done = keepDisks ? 'deleted, its disks are kept' : 'deleted'
+    await changeEach(invocation, names, {
+      cloud,
+      patience,
+      async ask(name, task) {
+        await cloud.collection('env').remove(name, { task, ...(keepDisks ? { keepDisks } : {}) }, invocation.call)
+        const doing = await removalOf(invocation, cloud, name)
+        return { ...(doing === undefined ? {} : { task: doing }), going: 'being deleted', done, more: { state: 'deleted' } }
+      },
     })
-    const marked = outcomes.flatMap(({ name, error }) => (error ? [] : [name]))
-    if (wait && marked.length > 0) await awaited(invocation, cloud, marked)
-    await tellOutcomes(invocation, outcomes)
   },
 }
 
-async function awaited(invocation: Invocation, cloud: Cloud, names: readonly string[]): Promise<void> {
-  await using bar = progress(invocation)
+/** The task that removes it: ours, or that of whoever asked before; undefined if it is gone already. */
+async function removalOf({ call }: Invocation, cloud: Cloud, name: string): Promise<string | undefined> {
   try {
-    await gone(names, { terminal: invocation.terminal, cloud, progress: bar })
+    const { removing, status } = await cloud.collection('env').get(name, call)
+    return removing === undefined ? undefined : status?.task
   } catch (thrown) {
-    if (asTtError(thrown).code !== 'cancelled') throw thrown
-    fail('cancelled', `interrupted; ${names.length === 1 ? `ENV ${names[0]} is` : `${counted(names.length, 'ENV')} are`} still being deleted`, { remedy: 'see `tt env list`' })
+    if (asTtError(thrown).code === 'not_found') return undefined
+    throw thrown
   }
 }

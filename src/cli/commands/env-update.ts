@@ -1,54 +1,94 @@
-import { type EnvAsked, EnvSpec } from '../../model/env.ts'
-import { check } from '../../model/check.ts'
+import type { Cloud } from '../../model/cloud.ts'
 import { fail } from '../../model/errors.ts'
 import type { Resource } from '../../model/kinds.ts'
-import { shown } from '../../model/names.ts'
-import { duration } from '../../model/units.ts'
-import { lifetimeOf } from '../env-asked.ts'
+import { vmName } from '../../model/names.ts'
 import { changedEnv } from '../env-change.ts'
-import type { Action } from '../invocation.ts'
+import { differences } from '../env-difference.ts'
+import { differenceLines } from '../env-difference-text.ts'
+import { askedOf, editFlags, editOf } from '../env-edit.ts'
+import { patienceOf, spanMs, waitFlags } from '../flag-values.ts'
+import type { Action, Invocation } from '../invocation.ts'
+import { without } from '../kicks-asked.ts'
 import { until } from '../moments.ts'
-import { eachOf, envNames, tellOutcomes } from '../several.ts'
+import { progress } from '../progress.ts'
+import { type Begun, changeEach, envNames } from '../several.ts'
+import { rollOf } from '../silent-vms.ts'
+import { counted } from '../text.ts'
 
-/** `tt env update NAME…`. */
+/** How long a VM has to say that it lives. */
+const defaultLimitMs = 5000
+
+/** `tt env update NAME…`: any number of changes, by one put for each ENV. */
 export const update: Action = {
   operands: [{ name: 'NAME', many: true, of: 'env' }],
-  flags: [{ long: 'life-time', short: 'l', value: 'SECONDS', required: true, about: 'Its life, counted from its creation; +SECONDS counts from now; 90m, 12h, 7d, never are understood too' }],
-  details: ['A time that is over already is refused: nothing dies of a slip. To end an ENV now, delete it.'],
+  flags: [
+    ...editFlags,
+    { long: 'time-out', short: 't', also: ['timeout'], value: 'SECONDS', about: 'With --kick-dead: how long a VM may take to answer', default: '5' },
+    ...waitFlags('the change holds on every host').filter(({ long }) => long !== 'time-out'),
+  ],
+  details: [
+    'All changes of one call are made together or not at all. Ports, denials and peers change while the VMs run, and hold when the command ends; hardware needs the ENV to be stopped first.',
+    'A time that is over already is refused: nothing dies of a slip. To end an ENV now, delete it. VMs that are taken out give their resources and ports back at once; an ENV without any stays until it ends.',
+    '--kick-dead takes out those that neither answered nor were still booting, and only if nothing of the ENV has changed since they were asked.',
+  ],
   examples: [
     { line: 'tt env update demo -l +2h', about: 'two hours more from now' },
-    { line: 'tt env update demo --life-time never', about: 'keep it until somebody deletes it' },
+    { line: 'tt env update demo --until 18:30', about: 'until half past six' },
+    { line: 'tt env update web -p 80,443 --deny 10.0.0.0/8', about: 'other public ports, and a network its VMs may not reach' },
+    { line: 'tt env update web -m 3 --deny-outgoing', about: 'web.3 may open no connections' },
+    { line: 'tt env update web --count micro=10', about: 'ten VMs of micro' },
+    { line: 'tt env update a b --kick-dead', about: 'take out the VMs that are silent' },
   ],
   async run(invocation) {
+    const { given, terminal } = invocation
     const names = envNames(invocation)
-    const text = invocation.given.one('life-time') ?? ''
-    const fromNow = text.startsWith('+')
-    const asked = lifetimeOf(fromNow ? text.slice(1) : text)
-    if (fromNow && asked === null) fail('invalid', `--life-time is ${shown(text)}, which is neither a time nor never`)
+    const patience = patienceOf({ ...given, one: (flag) => (flag === 'time-out' ? undefined : given.one(flag)) })
+    const limitMs = given.has('time-out') ? spanMs('--time-out', given.one('time-out') ?? '') : defaultLimitMs
+    const edit = editOf(given, () => terminal.world.now())
+    const kicksDead = given.has('kick-dead')
+    if (!edit && !kicksDead) fail('invalid', 'nothing to change', { remedy: 'see `tt env update --help`' })
     const cloud = await invocation.cloud()
-    const { world } = invocation.terminal
-    const outcomes = await eachOf(invocation, names, async (name) => {
-      const env = await changedEnv(cloud, name, {
-        call: invocation.call,
-        change: (seen) => ({ ...seen.spec, lifetimeSeconds: checkedLife(seen, { asked, fromNow, nowMs: world.now() }) }) as EnvAsked,
-      })
-      return `ends ${until(env.status?.expires, world.now())}`
+    await changeEach(invocation, names, {
+      cloud,
+      patience,
+      async ask(name, task) {
+        let dead: number[] = []
+        const { before, after } = await changedEnv(cloud, name, {
+          task,
+          call: invocation.call,
+          async change(seen) {
+            const spec = edit ? edit(seen.spec, seen) : seen.spec
+            // Asked anew if the ENV has changed meanwhile: a VM that was made again is another.
+            dead = kicksDead ? await silentOf(invocation, cloud, seen, limitMs) : []
+            return edit || dead.length > 0 ? askedOf(without(spec, dead), name) : undefined
+          },
+        })
+        return begunOf(invocation, before, after, { task, kicksDead })
+      },
     })
-    await tellOutcomes(invocation, outcomes)
   },
 }
 
-/** The new life in seconds from creation; refuses one that is over already. */
-function checkedLife({ name, created, spec }: Resource<'env'>, { asked, fromNow, nowMs }: { asked: number | null; fromNow: boolean; nowMs: number }): number | null {
-  if (asked === null) return null
-  const age = (nowMs - Date.parse(created)) / 1000
-  const seconds = fromNow ? Math.ceil(age + asked) : asked
-  if (seconds <= age) {
-    fail('invalid', `ENV ${name} is ${duration(age)} old: a life of ${duration(seconds)} is over already`, {
-      subject: `env/${name}`,
-      remedy: `count from now by -l +SECONDS, or delete it: \`tt env del ${name}\``,
-    })
+async function silentOf(invocation: Invocation, cloud: Cloud, { name, spec }: Resource<'env'>, limitMs: number): Promise<number[]> {
+  if (spec.stopped) fail('not_ready', `ENV ${name} is stopped: none of its VMs could answer`, { subject: `env/${name}`, remedy: `start it first: \`tt env start ${name}\`` })
+  await using bar = progress(invocation)
+  const { silent, unclear } = await rollOf(cloud, name, { ...invocation, limitMs, progress: bar })
+  for (const { vm, problem } of unclear) await invocation.note(`tt: ${vm} could not be asked, and stays: ${problem.message}`)
+  return silent
+}
+
+/** What the put has changed, as far as the ENV's record says. */
+function begunOf({ terminal }: Invocation, before: Resource<'env'>, after: Resource<'env'>, { task, kicksDead }: { task: string; kicksDead: boolean }): Begun {
+  const found = differences(before.spec, after.spec)
+  const kicked = after.spec.kicked.filter((index) => !before.spec.kicked.includes(index)).map((index) => vmName(after.name, index))
+  const made = after.status?.task === task
+  const ends = `ends ${until(after.status?.expires, terminal.world.now())}`
+  const out = kicked.length > 0 ? `; ${counted(kicked.length, 'VM')} taken out` : kicksDead ? '; no VM is dead' : ''
+  return {
+    ...(made ? { task } : {}),
+    done: `${found.length > 0 ? 'changed' : 'unchanged'}, ${ends}${out}`,
+    going: `being changed, ${ends}${out}`,
+    lines: differenceLines(found, terminal.out.screen()),
+    more: { state: found.length > 0 ? 'changed' : 'unchanged', task: made ? task : null, expires: after.status?.expires ?? null, kicked },
   }
-  const { wrong } = check(EnvSpec, { ...spec, lifetimeSeconds: seconds })
-  return wrong === undefined ? seconds : fail('invalid', wrong.replace('lifetimeSeconds', '--life-time'), { subject: `env/${name}` })
 }

@@ -3,10 +3,9 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { after, test } from 'node:test'
-import { type ErrorCode, TtError } from '../../model/errors.ts'
 import type { Plan } from '../../model/plan.ts'
-import type { EngineFactory } from './engine.ts'
-import { type Ground, ground, heard, isAlive, mortal, watching } from './ground.ts'
+import type { Engine, EngineFactory } from './engine.ts'
+import { eventually, type Ground, ground, heard, isAlive, mortal, refused, watching } from './ground.ts'
 
 /** What the suite needs of an engine. Plans get a directory for their disks, which is not the engine's. */
 export interface EngineSubject {
@@ -19,6 +18,8 @@ export interface EngineSubject {
   badPlan(id: string, dir: string): Plan
   /** One that looks right and does not start: `failed`, with a message that matches. */
   failingPlan?: { plan(id: string, dir: string): Plan; says: RegExp }
+  /** What the running guest has, seen from wherever it can be seen. */
+  hardware(engine: Engine, id: string): Promise<{ cpu: number; memMb: number }>
   /** With `features.logs` or `features.console`: what the guest of `plan` prints soon after its start, and goes on printing. */
   prints?: RegExp
   /** With `features.console`: a guest that answers on its serial line. */
@@ -115,6 +116,22 @@ function verbs(subject: EngineSubject, it: It) {
     await engine.destroy('life.0')
     assert.deepEqual(await engine.list(), [])
     assert.deepEqual(disksOf(plan), before, 'disks belong to others and stay')
+  })
+
+  it('[D04] a guest that was stopped starts with the hardware it is given then', async (on) => {
+    const plan = on.plan('grows.0')
+    const larger = { ...plan, cpu: plan.cpu + 1, memMb: plan.memMb + 16 }
+    let engine = await on.engine()
+    for (const { cpu, memMb, ...rest } of [plan, larger, plan]) {
+      await engine.start({ ...rest, cpu, memMb })
+      await eventually(async () => assert.deepEqual(await subject.hardware(engine, 'grows.0'), { cpu, memMb }))
+      await engine.start({ ...rest, cpu: cpu + 2, memMb })
+      assert.deepEqual(await subject.hardware(engine, 'grows.0'), { cpu, memMb }, 'one that runs is left as it is')
+      await engine.stop('grows.0', 20)
+      await engine[Symbol.asyncDispose]()
+      engine = await on.engine()
+    }
+    await engine.destroy('grows.0')
   })
 
   it('a plan it cannot run is refused and leaves nothing', async (on) => {
@@ -373,24 +390,6 @@ function pauses(it: It) {
     assert.equal((await next.inspect('calm.0')).state, 'paused', 'a new server finds it paused')
     await next.destroy('calm.0')
   })
-}
-
-async function refused(call: Promise<unknown> | undefined, ...codes: ErrorCode[]): Promise<TtError> {
-  const outcome = await Promise.resolve(call).then(() => undefined, (fault: unknown) => fault)
-  assert(outcome instanceof TtError, `expected ${codes.join(' or ')}, got ${outcome instanceof Error ? outcome.stack : 'no refusal'}`)
-  assert(codes.includes(outcome.code), `expected ${codes.join(' or ')}, got ${outcome.code}: ${outcome.message}`)
-  return outcome
-}
-
-/** Tries until it holds; what still fails after 8 s is thrown. */
-async function eventually(check: () => unknown, end = Date.now() + 8000): Promise<void> {
-  try {
-    await check()
-  } catch (fault) {
-    if (Date.now() > end) throw fault
-    await new Promise((resolve) => setTimeout(resolve, 10))
-    await eventually(check, end)
-  }
 }
 
 const disksOf = (plan: Plan) => plan.disks.map(({ path }) => readFileSync(path).toString('base64'))

@@ -5,6 +5,7 @@ import type { World } from '../../base/world.ts'
 import type { Call } from '../../model/call.ts'
 import type { ImageManifest } from '../../model/image.ts'
 import type { Disk, Plan, Saved } from '../../model/plan.ts'
+import type { Finding } from '../../model/session.ts'
 import type { Channel } from '../channel/channel.ts'
 
 /**
@@ -16,6 +17,7 @@ import type { Channel } from '../channel/channel.ts'
  *   with the same id resolves, `stop` of a stopped one resolves, `destroy` of an unknown one resolves.
  * - Guests are found by their mark (pid, start time and a cookie that only this guest's process carries), never by pid alone and never from memory.
  * - `destroy` leaves nothing: no process, cgroup, socket, file or directory. Disks and network cards in the plan are others' and stay.
+ * - `start` of a stopped guest runs the plan it is given: processors, memory and the size of disks may be others than before.
  * - A Plan the engine cannot run is refused with `invalid` or `unsupported` and leaves nothing behind.
  * - Calls for different ids run at the same time; the caller never overlaps two verbs on one id.
  * - Every effect on the machine goes through `effects`.
@@ -50,12 +52,20 @@ export interface Engine extends AsyncDisposable {
   replaceDisk?(id: string, disk: Disk, call?: Call): Promise<void>
   /** Things of this engine's mark on the machine that no id of `owned` explains, found without the engine's own records. */
   leaks?(owned: ReadonlySet<string>): Promise<{ kind: 'process' | 'cgroup' | 'file' | 'mount'; subject: string; why: string }[]>
+  /** Takes away what `leaks` would name, and nothing else; what cannot be taken away is left and no fault. */
+  clean?(owned: ReadonlySet<string>): Promise<void>
+  /** How well it works here, for the doctor: what its probe found out, and whether what holds for its guests really does. Changes nothing. */
+  findings?(owned: ReadonlySet<string>): Promise<Finding[]>
 }
 
 /** Declared once, never guessed from a name. Each says that the method beside it is there and passes its part of the contract suite. */
 export interface EngineFeatures {
   /** How guests are run, for people: `kvm`, `tcg`, `none`. */
   accel: string
+  /** What holds guests to their processors and memory on this machine, for people: `cgroups`, or `none: WHY`. */
+  limits: string
+  /** Its guests are not there: no disk, network or processor of theirs can be seen at work. */
+  simulated?: true
   /** How many starts at the same time gain anything; the caller makes more wait. Absent: no limit. */
   startsAtOnce?: number
   /** Boot ways it can run. */
@@ -74,9 +84,9 @@ export interface EngineFeatures {
 export type Probe = { usable: true; version: string } | { usable: false; why: string }
 
 export type Inspection =
-  | { state: 'running'; since: string; pid?: number }
+  | { state: 'running'; since: string; pid?: number; /** What keeps it from going on, and for how long; it needs nobody's hand on the VM. */ trouble?: string }
   | { state: 'paused' }
-  | { state: 'stopped'; /** The engine's last words or the process' status, where known. */ exit?: string }
+  | { state: 'stopped'; /** The engine's last words or the process' status, where known; `out of memory` is among them if that is what the kernel ended it for. */ exit?: string }
   | { state: 'absent' }
 
 /** Where a driver lives. `dir` is its own and exists. */

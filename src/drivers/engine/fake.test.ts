@@ -42,6 +42,11 @@ await engineContract({
   plan: planWithDisk,
   badPlan: (id) => planOf(id, { startMs: -1 }),
   failingPlan: { plan: (id) => planOf(id, { failStart: 1 }), says: /told not to start/ },
+  async hardware(engine, id) {
+    const said = Buffer.from((await engine.logs?.(id)) ?? []).toString()
+    const [, cpu, memMb] = [...said.matchAll(/begins with (\d+) cpu and (\d+) MB/g)].at(-1) ?? []
+    return { cpu: Number(cpu), memMb: Number(memMb) }
+  },
   prints: /fake-guest says-0: begins with 1 cpu/,
   answers: { plan: (id) => planOf(id), send: 'hostname\n', comes: /\nreply-0\r\n/ },
 })

@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { appendMap } from '../../base/append-map.ts'
+import { removeAll } from '../../base/files.ts'
 import { fail } from '../../model/errors.ts'
 import type { ImageManifest } from '../../model/image.ts'
 import type { Plan } from '../../model/plan.ts'
@@ -41,6 +42,7 @@ export const fake: EngineFactory = async (home, options) => {
   const file = join(dir, guestsFile)
   const guests = appendMap<Guest>(file, (write) => home.effects.act({ kind: 'file', verb: 'change', subject: file }, write))
   const told = changes(world)
+  const silent = new Map<string, boolean>()
   const alarms = new Map<string, () => void>()
   let disposed = false
 
@@ -62,6 +64,7 @@ export const fake: EngineFactory = async (home, options) => {
     const guest = guests.get(id)
     if (guest && runOf(guest, world.now())) await keep(id, ended(guest, world.now(), exit))
   }
+  const strangers = () => readdirSync(dir).filter((name) => name !== guestsFile)
   const room: Room = {
     world,
     changes: told,
@@ -70,6 +73,11 @@ export const fake: EngineFactory = async (home, options) => {
       const { execMs, failExec } = behaviourOf(guest)
       await pass(delayMs(execMs, 'execMs', id), signal)
       if (fails(failExec, 'failExec', id)) fail('failed', 'the fake guest was told not to run this command')
+    },
+    isSilent(id, guest) {
+      const known = silent.get(id) ?? fails(behaviourOf(guest).silent, 'silent', id)
+      silent.set(id, known)
+      return known
     },
     halt: (id) => end(id, 'halted when it was asked to'),
     get disposed() {
@@ -82,7 +90,7 @@ export const fake: EngineFactory = async (home, options) => {
   }
 
   return {
-    features: { accel: 'none', boots: ['kernel', 'disk'], nics: ['tap', 'user', 'none'], dial: false, console: true, logs: true, channel: true, pause: false, save: false, replaceDisk: false },
+    features: { accel: 'none', limits: 'none: its guests use nothing', simulated: true, boots: ['kernel', 'disk'], nics: ['tap', 'user', 'none'], dial: false, console: true, logs: true, channel: true, pause: false, save: false, replaceDisk: false },
     images: [micro],
     probe: async () => ({ usable: true, version: '1' }),
     async start(plan, call) {
@@ -106,6 +114,7 @@ export const fake: EngineFactory = async (home, options) => {
     },
     async destroy(id) {
       forget(id)
+      silent.delete(id)
       if (guests.get(id)) await keep(id, undefined)
     },
     async inspect(id) {
@@ -126,12 +135,16 @@ export const fake: EngineFactory = async (home, options) => {
     },
     channel: (id) => fakeChannel(id, room),
     async leaks(owned) {
-      const strange = readdirSync(dir).filter((name) => name !== guestsFile)
       return [
-        ...strange.map((name) => ({ kind: 'file' as const, subject: join(dir, name), why: 'it lies among the fake guests and is none of theirs' })),
+        ...strangers().map((name) => ({ kind: 'file' as const, subject: join(dir, name), why: 'it lies among the fake guests and is none of theirs' })),
         ...guests.keys().flatMap((id) => (owned.has(id) ? [] : [{ kind: 'file' as const, subject: `${id} in ${file}`, why: 'it is a fake guest that nothing owns' }])),
       ]
     },
+    async clean(owned) {
+      for (const name of strangers()) home.effects.act({ kind: 'file', verb: 'remove', subject: join(dir, name) }, () => removeAll(join(dir, name)))
+      for (const id of guests.keys()) if (!owned.has(id)) await keep(id, undefined)
+    },
+    findings: async () => [{ check: 'engine', state: 'good', message: 'fake runs nothing, and that always works' }],
     async [Symbol.asyncDispose]() {
       disposed = true
       for (const stop of alarms.values()) stop()

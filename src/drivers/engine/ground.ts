@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { type Effects, plainEffects } from '../../base/effects.ts'
 import { silentLog } from '../../base/log.ts'
 import { randomHex, realWorld } from '../../base/world.ts'
+import { type ErrorCode, TtError } from '../../model/errors.ts'
 import type { Plan } from '../../model/plan.ts'
 import type { DriverHome, Engine, EngineFactory } from './engine.ts'
 
@@ -118,6 +119,26 @@ export function watching(engine: Engine) {
       controller.abort()
       await over
     },
+  }
+}
+
+/** The error of a call that is refused with one of these codes; anything else is a failure. */
+export async function refused(call: Promise<unknown> | undefined, ...codes: ErrorCode[]): Promise<TtError> {
+  const outcome = await Promise.resolve(call).then(() => undefined, (fault: unknown) => fault)
+  if (!(outcome instanceof TtError)) throw new Error(`expected ${codes.join(' or ')}, got ${outcome instanceof Error ? outcome.stack : 'no refusal'}`)
+  if (!codes.includes(outcome.code)) throw new Error(`expected ${codes.join(' or ')}, got ${outcome.code}: ${outcome.message}`)
+  return outcome
+}
+
+/** Tries until it holds; what still fails after 8 s is thrown. */
+export async function eventually(check: () => unknown, end = realWorld.ticks() + 8000): Promise<void> {
+  for (;;) {
+    try {
+      return void (await check())
+    } catch (fault) {
+      if (realWorld.ticks() > end) throw fault
+      await realWorld.sleep(10)
+    }
   }
 }
 

@@ -11,6 +11,8 @@ const link = (id: string, last: number, more: Partial<Link> = {}): Link => ({
   mac: `52:54:00:4d:00:${last.toString(16).padStart(2, '0')}`,
   ports: { 22: 40_000 + last },
   denyOutgoing: false,
+  deny: [],
+  peers: [],
   ...more,
 })
 const a = link('aaaa.0', 2)
@@ -73,12 +75,12 @@ test('a change is taken over, and taken back by the change it gives', () => {
   const other = link('cccc.0', 9, { slice: '10.77.4.0/22', ip: '10.77.4.9' })
   const back = book.apply({ put: [moved, other], remove: [b.id, 'unknown.0'] })
   assert.deepEqual(book.links(), [moved, other])
-  assert.equal(book.on('10.77.0.0/24'), 1)
-  assert.equal(book.on('10.77.4.0/22'), 1)
+  assert.deepEqual(book.on('10.77.0.0/24'), [moved])
+  assert.deepEqual(book.on('10.77.4.0/22'), [other])
   book.check({ put: [link('dddd.0', 20, { ports: a.ports })], remove: [] })
   book.apply(back)
   assert.deepEqual(book.links().sort((x, y) => (x.id < y.id ? -1 : 1)), [a, b])
-  assert.equal(book.on('10.77.4.0/22'), 0)
+  assert.deepEqual(book.on('10.77.4.0/22'), [])
   refusal(() => book.check({ put: [link('dddd.0', 20, { ports: a.ports })], remove: [] }), 'conflict', /belongs to vm\/aaaa.0/)
 })
 
@@ -88,6 +90,31 @@ test('a link is held if everything of it is, whatever the caller does to its own
   mine.ports[80] = 1
   const held = { ...a, ports: { 22: 40_022, 80: 40_080 } }
   assert.ok(book.has(structuredClone(held)))
-  for (const part of [{ id: b.id }, { ip: '10.77.0.9' }, { mac: b.mac }, { ports: {} }, { ports: mine.ports }, { denyOutgoing: true }, { owner: 7 }, { slice: '10.77.0.0/25' }])
+  for (const part of [{ id: b.id }, { ip: '10.77.0.9' }, { mac: b.mac }, { ports: {} }, { ports: mine.ports }, { denyOutgoing: true }, { deny: ['10.0.0.1'] }, { peers: ['10.77.4.0/22'] }, { owner: 7 }, { slice: '10.77.0.0/25' }])
     assert.ok(!book.has({ ...held, ...part }), JSON.stringify(part))
+})
+
+test('peers belong to the slice: the last link says them for all, and they come back with a change that is taken back', () => {
+  const book = linkBook('10.77.0.0/16', [a, b])
+  const [one, other] = [['10.77.4.0/22'], ['10.77.8.0/22', '10.77.4.0/22']]
+  book.apply({ put: [{ ...a, peers: one }], remove: [] })
+  assert.deepEqual(book.links(), [b, a].map((each) => ({ ...each, peers: one })))
+  assert.ok(book.has({ ...b, peers: one }))
+  assert.ok(!book.has(b))
+  const back = book.apply({ put: [link('aaaa.9', 9, { peers: other })], remove: [] })
+  assert.deepEqual(book.get(a.id)?.peers, other.toSorted())
+  book.apply(back)
+  assert.deepEqual(book.links().map(({ id, peers }) => [id, peers]).sort(), [
+    [a.id, one],
+    [b.id, one],
+  ])
+  assert.deepEqual(book.segments(), new Map([[a.slice, { peers: one, far: [] }]]))
+  assert.deepEqual(book.segments(['10.77.4.0/22']), new Map())
+})
+
+test('a list of denied addresses is held in one form', () => {
+  const book = linkBook('10.77.0.0/16', [{ ...a, deny: ['192.0.2.7', '10.0.0.0/8', '10.1.2.3/32'] }])
+  assert.deepEqual(book.get(a.id)?.deny, ['10.0.0.0/8', '192.0.2.7'])
+  assert.ok(book.has({ ...a, deny: ['192.0.2.7/32', '10.0.0.0/8'] }))
+  assert.ok(!book.has({ ...a, deny: ['192.0.2.7'] }))
 })

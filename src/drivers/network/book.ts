@@ -1,7 +1,9 @@
 import { type Cidr, cidrOf, contains, holds, ipv4Of, overlap, sizeOf } from '../../base/ipv4.ts'
 import { fail } from '../../model/errors.ts'
 import { shown } from '../../model/names.ts'
+import { denyLimit, denyList } from './deny.ts'
 import type { Link } from './network.ts'
+import { type Segment, segments } from './segments.ts'
 
 /** What `NetworkDriver.change` is asked. */
 export interface Change {
@@ -14,8 +16,10 @@ export interface Book {
   get(id: string): Link | undefined
   links(): Link[]
   readonly size: number
-  /** How many links are on the slice. */
-  on(slice: string): number
+  /** Slices as a whole: those of these that have a link, or all. */
+  segments(slices?: readonly string[]): Map<string, Segment>
+  /** The links on a slice. */
+  on(slice: string): Link[]
   /** Whether the link is held, and just so. */
   has(link: Link): boolean
   /** Refuses with `invalid` what no driver can do and with `conflict` what another link has; changes nothing. */
@@ -29,31 +33,37 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
   const range = cidrOf(subnet) ?? fail('invalid', `the subnet ${shown(subnet)} is no range of addresses`, { remedy: 'write it like 10.77.0.0/16' })
   const byId = new Map<string, Link>()
   const owners = { address: new Map<string, string>(), MAC: new Map<string, string>(), 'public port': new Map<string, string>() }
-  const slices = new Map<string, number>()
+  const slices = segments(range)
 
   const drop = (id: string) => {
     const link = byId.get(id)
     if (!link) return
     byId.delete(id)
     for (const [what, value] of claims(link)) if (owners[what].get(value) === id) owners[what].delete(value)
-    const left = (slices.get(link.slice) ?? 0) - 1
-    if (left > 0) slices.set(link.slice, left)
-    else slices.delete(link.slice)
+    slices.drop(link)
   }
   const add = (given: Link) => {
-    const link = { ...given, ports: { ...given.ports } } // The caller may go on to change its own.
+    const peers = peerList(given.peers)
+    const known = slices.get(given.slice)?.peers ?? []
+    // Copies, for the caller may go on to change its own; and one list of peers for the whole slice.
+    const link = { ...given, ports: { ...given.ports }, deny: denyList(given.deny), peers: sameTexts(known, peers) ? known : peers }
     drop(link.id)
     byId.set(link.id, link)
     for (const [what, value] of claims(link)) owners[what].set(value, link.id)
-    slices.set(link.slice, (slices.get(link.slice) ?? 0) + 1)
+    slices.add(link)
   }
   links.forEach(add)
+  /** As it is held; its peers are those of its slice, whoever named them. */
+  const held = (link: Link): Link => {
+    const { peers = [] } = slices.get(link.slice) ?? {}
+    return link.peers === peers ? link : { ...link, peers }
+  }
 
   /** A slice is known as it is or new as a whole, next to those that still have a link after the change. */
   const checkSlices = ({ put, remove }: Change) => {
-    const fresh = new Map(put.filter(({ slice }) => !slices.has(slice)).map(({ slice, id }) => [slice, id]))
+    const fresh = new Map(put.filter(({ slice }) => !slices.get(slice)).map(({ slice, id }) => [slice, id]))
     if (fresh.size === 0) return
-    const left = new Map(slices)
+    const left = new Map(slices.all().map(([slice]) => [slice, slices.idsOn(slice).size]))
     for (const id of [...remove, ...put.map(({ id }) => id)]) {
       const { slice } = byId.get(id) ?? {}
       if (slice !== undefined) left.set(slice, (left.get(slice) ?? 0) - 1)
@@ -68,15 +78,19 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
   }
 
   return {
-    get: (id) => byId.get(id),
-    links: () => [...byId.values()],
+    get: (id) => {
+      const link = byId.get(id)
+      return link && held(link)
+    },
+    links: () => [...byId.values()].map(held),
     get size() {
       return byId.size
     },
-    on: (slice) => slices.get(slice) ?? 0,
+    segments: (some) => new Map(some === undefined ? slices.all() : some.flatMap((slice): [string, Segment][] => [[slice, slices.get(slice)]].filter(([, found]) => found !== undefined) as [string, Segment][])),
+    on: (slice) => [...slices.idsOn(slice)].flatMap((id) => byId.get(id) ?? []).map(held),
     has: (link) => {
-      const held = byId.get(link.id)
-      return held !== undefined && sameLink(held, link)
+      const known = byId.get(link.id)
+      return known !== undefined && sameLink(held(known), link)
     },
     check(change) {
       const { put, remove } = change
@@ -99,8 +113,10 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
       checkSlices(change)
     },
     apply({ put, remove }) {
-      const ids = [...put.map(({ id }) => id), ...remove]
-      const before = ids.flatMap((id) => byId.get(id) ?? [])
+      const ids = new Set([...put.map(({ id }) => id), ...remove])
+      // A slice gets its peers back by any link on it that is put again.
+      for (const { slice, peers } of put) if (!sameTexts(peerList(peers), slices.get(slice)?.peers ?? [])) for (const id of [...slices.idsOn(slice)].slice(0, 1)) ids.add(id)
+      const before = [...ids].flatMap((id) => byId.get(id) ?? []).map(held)
       const were = new Set(before.map(({ id }) => id))
       remove.forEach(drop)
       put.forEach(add)
@@ -133,6 +149,13 @@ function checkLink(link: Link, subnet: Cidr): void {
   if (!unicastMac.test(link.mac)) refuse(`${shown(link.mac)} is no MAC of a card, in lower case`)
   for (const [inner, outer] of Object.entries(link.ports))
     if (!isPort(Number(inner)) || !isPort(outer)) refuse(`${shown(`${inner}: ${outer}`)} is no pair of ports from 1 to 65535`)
+  if (link.deny.length > denyLimit) refuse(`it denies ${link.deny.length} addresses, ${denyLimit} are allowed`)
+  for (const text of link.deny) if (!cidrOf(text)) refuse(`${shown(text)}, which is to be denied, is no IPv4 address and no prefix`)
+  for (const text of link.peers) {
+    const peer = cidrOf(text)
+    if (!peer || peer.prefixLength < 22 || peer.prefixLength > 30 || !contains(subnet, peer)) refuse(`the peer ${shown(text)} is no slice of the subnet`)
+    else if (overlap(peer, slice)) refuse(`the peer ${text} overlaps the slice ${link.slice}`)
+  }
   if (link.owner !== undefined && !(Number.isInteger(link.owner) && link.owner >= 0 && link.owner < 2 ** 32 - 1)) refuse(`${link.owner} is no user`)
 }
 
@@ -145,6 +168,12 @@ const sameLink = (one: Link, other: Link): boolean =>
   one.mac === other.mac &&
   one.denyOutgoing === other.denyOutgoing &&
   one.owner === other.owner &&
-  portsText(one.ports) === portsText(other.ports)
+  portsText(one.ports) === portsText(other.ports) &&
+  sameTexts(one.deny, denyList(other.deny)) &&
+  sameTexts(one.peers, peerList(other.peers))
 
+/** In one order, none twice. */
+const peerList = (peers: readonly string[]): string[] => (peers.length < 2 ? [...peers] : [...new Set(peers)].sort())
+
+const sameTexts = (some: readonly string[], others: readonly string[]) => some.length === others.length && some.every((text, at) => text === others[at])
 const portsText = (ports: Record<number, number>) => JSON.stringify(Object.entries(ports)) // Keys that are numbers come in their order.

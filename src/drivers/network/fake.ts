@@ -33,7 +33,7 @@ export const fake: NetworkFactory = async (home, given) => {
   })
   return {
     ...links,
-    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true },
+    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true },
     probe: async () => ({ usable: true, version: '1' }),
     async [Symbol.asyncDispose]() {
       links[Symbol.dispose]()

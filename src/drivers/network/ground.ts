@@ -55,6 +55,8 @@ export function linkOn(at: number, index: number, more: Partial<Link> = {}): Lin
     mac: macOf(ip),
     ports: { 22: firstPort + at * 10 + index },
     denyOutgoing: false,
+    deny: [],
+    peers: [],
     ...more,
   }
 }

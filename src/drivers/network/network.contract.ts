@@ -6,7 +6,8 @@ import { plainEffects } from '../../base/effects.ts'
 import { batcher } from '../../base/queue.ts'
 import { type ErrorCode, TtError } from '../../model/errors.ts'
 import { type Ground, ground, linkOn, mortal } from './ground.ts'
-import type { Link, NetworkDriver, NetworkFactory, NetworkOptions } from './network.ts'
+import type { Link, NetworkDriver, NetworkFactory, NetworkFeatures, NetworkOptions } from './network.ts'
+import { reaches } from './reach-cases.ts'
 
 /** What the suite needs of a network driver. */
 export interface NetworkSubject {
@@ -51,9 +52,10 @@ export async function networkContract(subject: NetworkSubject): Promise<boolean>
   })
   puts(it, first)
   refusals(it)
+  reaches(it, first)
   reconciles(it)
   crowds(it)
-  crashes(it, subject)
+  crashes(it, subject, first.features)
   if (first.leaks) leaks(it)
   else test(`network ${subject.name}: leaks`, { skip: 'it makes nothing on the machine' }, () => undefined)
   return true
@@ -286,9 +288,10 @@ function crowds(it: It) {
   })
 }
 
-function crashes(it: It, subject: NetworkSubject) {
+function crashes(it: It, subject: NetworkSubject, { denyLists, peers }: NetworkFeatures) {
+  const limits = { ...(denyLists ? { deny: ['192.0.2.0/24', b.ip] } : {}), ...(peers ? { peers: [c.slice] } : {}) }
   const life = async (driver: NetworkDriver) => {
-    await driver.change({ put: [a, b, c], remove: [] })
+    await driver.change({ put: [{ ...a, ...limits }, b, c], remove: [] })
     await driver.change({ put: [{ ...a, owner: 7, ports: { 80: 29_998 } }, linkOn(6, 0)], remove: [c.id] })
     await driver.reconcile([{ ...a, denyOutgoing: true }, c])
     await driver.clear()

@@ -9,7 +9,10 @@ import type { DriverHome, Probe } from '../engine/engine.ts'
  * Rules for an implementer
  * - `change` is all or nothing as far as the machine allows (nft is atomic): if it rejects, what it made is taken back and `remove` may not
  *   have happened. It may be repeated; putting a link that is there as asked changes nothing; removing an unknown one resolves.
- * - Cards exist and rules hold before `change` resolves: a guest with `denyOutgoing` never has an open window.
+ * - Cards exist and rules hold before `change` resolves: a guest that is denied something never has an open window.
+ * - A change of a link whose guest runs holds at once, also for what the guest has open: connections to what is denied now, by a public port that is
+ *   gone, or with a slice that is no peer any more are cut; all others live on. A driver without `live` says so, and the host starts the guest anew or tells.
+ * - What a driver cannot do it refuses with `unsupported`, naming the VM; nothing is ever ignored.
  * - Segments (bridges) come with their first link and go with their last.
  * - `reconcile(all)` makes the machine hold exactly `all`: what is missing is made, what carries this server's mark and is not in `all` is removed.
  * - The number of rules does not grow with the number of VMs: elements of maps and sets do.
@@ -36,6 +39,12 @@ export interface NetworkFeatures {
   /** Guests of different segments cannot reach each other. */
   isolation: boolean
   udp: boolean
+  /** `Link.deny` is obeyed. */
+  denyLists: boolean
+  /** `Link.peers` is obeyed. */
+  peers: boolean
+  /** What changes of a link holds for a guest that runs; else from its next start. */
+  live: boolean
 }
 
 /** One VM's wish. */
@@ -48,7 +57,15 @@ export interface Link {
   mac: string
   /** Public port for each inner port, TCP and UDP. */
   ports: Record<number, number>
+  /** The guest begins no conversation with anything outside its slice and its peers; it answers as ever. */
   denyOutgoing: boolean
+  /**
+   * IPv4 addresses and prefixes with which the guest begins no conversation; whoever calls it from there is answered. 1,000 at most. Guests of the
+   * server are meant only by addresses or prefixes inside the subnet; with those the guest exchanges nothing at all.
+   */
+  deny: string[]
+  /** Other slices whose guests and those of this slice reach each other, if both name the other. What the last link put on a slice says holds for all of it. */
+  peers: string[]
   /** The user the card belongs to. */
   owner?: number
 }

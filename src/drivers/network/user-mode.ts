@@ -19,13 +19,14 @@ export const userMode: NetworkFactory = async (home, given) => {
   const links = rememberedLinks(home, {
     subnet,
     nicOf: (link) => nicOf(link, bind),
-    async admit(_put, ports) {
+    async admit(put, ports) {
+      put.forEach(refuseImpossible)
       for (const port of ports) await checkFree(bind, port)
     },
   })
   return {
     ...links,
-    features: { addresses: false, denyOutgoing: true, isolation: true, udp: true },
+    features: { addresses: false, denyOutgoing: true, isolation: true, udp: true, denyLists: false, peers: false, live: false },
     probe: async () => {
       try {
         await Promise.all([tryTcp(bind, 0), tryUdp(bind, 0)])
@@ -52,6 +53,13 @@ const nicOf = ({ id, mac, ports, denyOutgoing }: Link, bind: string): Nic => ({
   bind,
   denyOutgoing,
 })
+
+/** QEMU's network keeps a guest from everything or from nothing, and from every other guest. */
+function refuseImpossible({ id, deny, peers }: Link): void {
+  const refuse = (what: string) => fail('unsupported', `the network driver user-mode ${what}`, { subject: `vm/${id}`, remedy: 'run the server where the network driver nftables works, as root' })
+  if (deny.length > 0) refuse('cannot deny single addresses')
+  if (peers.length > 0) refuse('cannot let guests of two networks reach each other')
+}
 
 async function checkFree(bind: string, port: number): Promise<void> {
   try {

@@ -7,9 +7,15 @@ import { plainEffects } from '../../base/effects.ts'
 import { silentLog } from '../../base/log.ts'
 import { realWorld } from '../../base/world.ts'
 import { fake } from './fake.ts'
+import type { VolumeSubject } from './ground.ts'
+import { growthContract } from './growth.contract.ts'
+import { keepingContract } from './keeping.contract.ts'
 import { volumeContract } from './volume.contract.ts'
 
-await volumeContract({ name: 'fake', factory: fake, base: async (dir) => ({ path: join(dir, 'base.raw'), format: 'raw', sizeBytes: 1 << 20 }) })
+const subject: VolumeSubject = { name: 'fake', factory: fake, base: async (dir) => ({ path: join(dir, 'base.raw'), format: 'raw', sizeBytes: 1 << 20 }) }
+await volumeContract(subject)
+await growthContract(subject)
+await keepingContract(subject)
 
 test('10,000 volumes are made in half a second, and found again', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'tt-volume-'))

@@ -1,8 +1,10 @@
+import { rename, truncate, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { appendMap } from '../../base/append-map.ts'
 import { driverOptions } from '../../model/driver-options.ts'
 import { fail } from '../../model/errors.ts'
+import { isGrowth } from './growth.ts'
 import { checkedSize } from './volume-base.ts'
 import { checkedId } from './volume-files.ts'
 import type { VolumeFactory } from './volume.ts'
@@ -13,17 +15,27 @@ export const fake: VolumeFactory = async (home, options) => {
   const dir = resolve(home.dir)
   const file = join(dir, 'volumes')
   const sizes = appendMap<{ sizeBytes: number }>(file, (write) => home.effects.act({ kind: 'file', verb: 'change', subject: file }, write))
+  const find = (id: string) => sizes.get(checkedId(id)) ?? fail('not_found', `there is no volume ${id}`, { subject: `volume/${id}` })
   return {
     features: { format: 'raw', clone: false, snapshot: false },
     probe: async () => ({ usable: true, version: '1' }),
     async create(id, { base, sizeBytes }, call) {
       call?.signal?.throwIfAborted()
       const wholeBytes = checkedSize(checkedId(id), sizeBytes, base?.sizeBytes)
-      if (!sizes.get(id)) await sizes.put(id, { sizeBytes: wholeBytes })
+      const known = sizes.get(id)
+      if (!known || isGrowth(id, known.sizeBytes, wholeBytes)) await sizes.put(id, { sizeBytes: wholeBytes })
     },
-    async attach(id) {
-      const { sizeBytes } = sizes.get(checkedId(id)) ?? fail('not_found', `there is no volume ${id}`, { subject: `volume/${id}` })
-      return { path: join(dir, `${id}.raw`), format: 'raw', sizeBytes }
+    attach: async (id) => ({ path: join(dir, `${id}.raw`), format: 'raw', sizeBytes: find(id).sizeBytes }),
+    async keep(id, file, call) {
+      call?.signal?.throwIfAborted()
+      const { sizeBytes } = find(id)
+      // A disk of zeros: as much as there ever was of it.
+      await home.effects.act({ kind: 'file', verb: 'make', subject: file }, async () => {
+        await writeFile(`${file}.new`, '', { mode: 0o600 })
+        await truncate(`${file}.new`, sizeBytes)
+        await rename(`${file}.new`, file)
+      })
+      return { path: file, format: 'raw', sizeBytes, readOnly: true }
     },
     destroy: (id) => sizes.delete(id),
     list: async () => sizes.keys(),

@@ -5,8 +5,77 @@ import { join } from 'node:path'
 import { type Effects, plainEffects } from '../../base/effects.ts'
 import { silentLog } from '../../base/log.ts'
 import { realWorld } from '../../base/world.ts'
+import { type ErrorCode, TtError } from '../../model/errors.ts'
 import type { Disk } from '../../model/plan.ts'
 import type { VolumeDriver, VolumeFactory } from './volume.ts'
+
+/** What the suites need of a volume driver. */
+export interface VolumeSubject {
+  name: string
+  factory: VolumeFactory
+  options?: Record<string, unknown>
+  /** Makes a disk to copy, in `dir`: 4 MiB or less, with something in its first and its last 4096 bytes. */
+  base(dir: string): Promise<Disk>
+  /** Absent: the driver keeps no bytes, and the cases about them are skipped. */
+  contents?: Contents
+  /** Where directories are made; the machine's own place for temporary files unless said otherwise. */
+  root?: string
+}
+
+/** How what a guest sees is read and written. */
+export interface Contents {
+  read(disk: Disk, offset: number, length: number): Promise<Buffer>
+  write(disk: Disk, offset: number, bytes: Buffer): Promise<void>
+}
+
+/** A case of a suite, on a ground of its own. What it leaves in the driver's directory fails it, and a base that changed. */
+export type It = (what: string, run: (on: Ground) => Promise<void>) => unknown
+
+/** Of `node:test`, which only tests and suites import. */
+export interface Runner {
+  test(name: string, options: { timeout?: number; skip?: string }, run: () => void | Promise<void>): unknown
+}
+
+/** How cases of a suite are run; undefined where the driver is not usable, which is told with its reason. */
+export async function casesOf(subject: VolumeSubject, suite: string, { test }: Runner): Promise<{ it: It; skip(what: string, why: string): void } | undefined> {
+  const trial = ground(subject)
+  try {
+    await using first = await trial.driver()
+    const probe = await first.probe()
+    if (!probe.usable) {
+      test(`${suite} ${subject.name}`, { skip: `not usable here: ${probe.why}` }, () => undefined)
+      return undefined
+    }
+  } finally {
+    trial.clear()
+  }
+  return {
+    it: (what, run) =>
+      test(`${suite} ${subject.name}: ${what}`, { timeout: 60_000 }, async () => {
+        const on = ground(subject)
+        try {
+          await run(on)
+          await on.dispose()
+          const left = [...readdirSync(on.dir), ...on.changedBases().map((name) => `another base ${name}`)]
+          if (left.length > 0) throw new Error(`something is left: ${left.join(', ')}`)
+        } finally {
+          on.clear()
+        }
+      }),
+    skip: (what, why) => void test(`${suite} ${subject.name}: ${what}`, { skip: why }, () => undefined),
+  }
+}
+
+/** The error of a call that is refused with one of these codes; anything else is a failure. */
+export async function refused(call: Promise<unknown>, ...codes: ErrorCode[]): Promise<TtError> {
+  const outcome = await call.then(
+    () => undefined,
+    (fault: unknown) => fault,
+  )
+  if (!(outcome instanceof TtError)) throw new Error(`expected ${codes.join(' or ')}, got ${outcome instanceof Error ? outcome.stack : 'no refusal'}`)
+  if (!codes.includes(outcome.code)) throw new Error(`expected ${codes.join(' or ')}, got ${outcome.code}: ${outcome.message}`)
+  return outcome
+}
 
 /** Where one case of the suite runs: a directory, the drivers made on it, and a base whose bytes can be compared. */
 export interface Ground {
@@ -23,14 +92,7 @@ export interface Ground {
   clear(): void
 }
 
-interface Place {
-  factory: VolumeFactory
-  options?: Record<string, unknown>
-  base(dir: string): Promise<Disk>
-  root?: string
-}
-
-export function ground({ factory, options = {}, base, root: place = tmpdir() }: Place): Ground {
+export function ground({ factory, options = {}, base, root: place = tmpdir() }: VolumeSubject): Ground {
   const root = mkdtempSync(join(place, 'tt-volume-'))
   const [dir, bases] = [join(root, 'volumes'), join(root, 'bases')]
   for (const path of [dir, bases]) mkdirSync(path)

@@ -9,6 +9,8 @@ import { silentLog } from '../../base/log.ts'
 import { realWorld } from '../../base/world.ts'
 import { TtError } from '../../model/errors.ts'
 import type { Disk } from '../../model/plan.ts'
+import { growthContract } from './growth.contract.ts'
+import { keepingContract } from './keeping.contract.ts'
 import { reflink } from './reflink.ts'
 import { volumeContract } from './volume.contract.ts'
 
@@ -58,7 +60,10 @@ for (const { name, make, sizeBytes } of makers) {
     continue
   }
   const { root } = mounted
-  await volumeContract({ name: `reflink on ${name}`, factory: reflink, base, contents, root })
+  const subject = { name: `reflink on ${name}`, factory: reflink, base, contents, root }
+  await volumeContract(subject)
+  await growthContract(subject)
+  await keepingContract(subject)
   test(`volume reflink on ${name}: a copy takes no room of its own`, async () => {
     const dir = join(root, 'room')
     mkdirSync(dir)

@@ -4,8 +4,10 @@ import * as v from 'valibot'
 import { hasErrno } from '../../base/files.ts'
 import { randomHex } from '../../base/world.ts'
 import { driverOptions } from '../../model/driver-options.ts'
-import { asTtError, fail } from '../../model/errors.ts'
+import { asTtError, fail, TtError } from '../../model/errors.ts'
+import type { Call } from '../../model/call.ts'
 import type { Disk } from '../../model/plan.ts'
+import { quietly } from './keeping.ts'
 import { checkedBase, checkedSize, headOf } from './volume-base.ts'
 import { volumeFiles } from './volume-files.ts'
 import type { VolumeFactory } from './volume.ts'
@@ -39,16 +41,29 @@ export const reflink: VolumeFactory = async (home, options) => {
       call?.signal?.throwIfAborted()
       const found = base && rawBase(checkedBase(base))
       const wholeBytes = checkedSize(id, sizeBytes, found?.sizeBytes)
-      await files.make(id, owner, async (temporary) => {
+      const fill = async (temporary: string) => {
         if (found) await share(found.path, temporary)
         else await (await open(temporary, 'w')).close()
         await chmod(temporary, 0o600) // A copy has the mode of what it copies.
         await truncate(temporary, wholeBytes)
-      })
+      }
+      const sizeOf = (path: string) => headOf(path).fileBytes
+      await files.make(id, { sizeBytes: wholeBytes, owner, fill, sizeOf, grow: (path) => truncate(path, wholeBytes) })
     },
     async attach(id) {
       const path = await files.find(id)
       return { path, format: 'raw', sizeBytes: headOf(path).fileBytes }
+    },
+    async keep(id, file, call) {
+      call?.signal?.throwIfAborted()
+      await files.keep(id, file, async (volume, temporary) => {
+        await share(volume, temporary).catch((fault: unknown) => {
+          if (fault instanceof TtError && fault.code === 'unsupported') return copyFilled(volume, temporary, call)
+          throw fault
+        })
+        await chmod(temporary, 0o600)
+      })
+      return { path: file, format: 'raw', sizeBytes: headOf(file).fileBytes, readOnly: true }
     },
     destroy: (id) => files.destroy(id),
     list: () => files.list(),
@@ -73,6 +88,12 @@ async function share(from: string, to: string): Promise<void> {
       cause: fault,
     })
   }
+}
+
+/** For a file of another file system: its bytes, without its holes. */
+async function copyFilled(from: string, to: string, call?: Call): Promise<void> {
+  const { code, stderr } = await quietly(['cp', '--sparse=always', '--', from, to], { call })
+  if (code !== 0) fail('failed', `cp of ${from} failed: ${stderr.slice(-300)}`)
 }
 
 const cannotShare = (fault: unknown) => ['ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV', 'EINVAL', 'ENOTTY'].some((errno) => hasErrno(fault, errno))

@@ -4,7 +4,7 @@ import { isMissing } from '../../base/files.ts'
 import { diskFormatOf, diskHeadBytes } from '../../model/disk-format.ts'
 import { fail } from '../../model/errors.ts'
 import type { Disk } from '../../model/plan.ts'
-import { closedTo } from './volume-files.ts'
+import { closedTo } from './passage.ts'
 
 /** The base as its own bytes say it is, links in its path resolved; refused if they say something else than the caller, or lead to other files of the host. */
 export function checkedBase(base: Disk, reader?: number): Disk {

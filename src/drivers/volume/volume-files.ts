@@ -1,19 +1,34 @@
 import { chmodSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { chown, readdir, rename, rm } from 'node:fs/promises'
+import { chown, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { hasErrno } from '../../base/files.ts'
 import { fail } from '../../model/errors.ts'
 import { shown } from '../../model/names.ts'
 import type { DriverHome } from '../engine/engine.ts'
+import { isGrowth, noRoom } from './growth.ts'
+import { closedTo } from './passage.ts'
 
 /** The volumes of a driver that keeps one file for each, all in `home.dir`: what all such drivers do alike. */
 export interface VolumeFiles {
   /** The file of a volume; `not_found` if there is none. */
   find(id: string): Promise<string>
-  /** Makes the volume by filling a file of mode 0600 beside it that then takes its name; one that is there only gets its owner. */
-  make(id: string, owner: number | undefined, fill: (temporary: string) => Promise<void>): Promise<void>
+  /** Makes the volume by filling a file of mode 0600 beside it that then takes its name; one that is there gets its owner and, if it is smaller, its size. */
+  make(id: string, wanted: Wanted): Promise<void>
+  /** Makes `file`, outside of the directory, from the volume: filled under another name, on the disk for good when it takes its own. */
+  keep(id: string, file: string, fill: (volume: string, temporary: string) => Promise<void>): Promise<void>
   destroy(id: string): Promise<void>
   list(): Promise<string[]>
+}
+
+/** A volume as it is to be, and how the driver makes it so. */
+export interface Wanted {
+  sizeBytes: number
+  owner: number | undefined
+  fill(temporary: string): Promise<void>
+  /** What the guest sees of one that is there. */
+  sizeOf(path: string): number
+  /** In one step that a crash leaves undone or done. */
+  grow(path: string): Promise<void>
 }
 
 /**
@@ -38,27 +53,46 @@ export function volumeFiles({ dir, effects }: DriverHome, suffix: string): Volum
     const closed = closedTo(owner, dir)
     if (closed !== undefined) fail('denied', `user ${owner} cannot reach its volume: ${closed} does not let it pass`, { remedy: `chmod a+x ${closed}` })
   }
+  /** What is filled takes its name, or goes. */
+  const made = async (path: string, temporary: string, filled: () => Promise<void>) => {
+    try {
+      await act('make', temporary, filled)
+      await act('make', path, () => rename(temporary, path))
+    } catch (fault) {
+      // Without this the next start would do it; so a failure here is not one of the call.
+      if (exists(temporary)) await act('remove', temporary, () => rm(temporary, { force: true })).catch(() => undefined)
+      throw fault
+    }
+  }
   return {
     async find(id) {
       const path = pathOf(id)
-      return exists(path) ? path : fail('not_found', `there is no volume ${id}`, { subject: `volume/${id}` })
+      return exists(path) ? path : notThere(id)
     },
-    make: async (id, owner, fill) =>
+    make: async (id, { sizeBytes, owner, fill, sizeOf, grow }) =>
       inTurn(pathOf(id), async (path) => {
-        if (exists(path)) return act('change', path, () => give(path, owner))
-        const temporary = `${path}${unfinished}`
-        try {
-          await act('make', temporary, async () => {
-            await fill(temporary)
-            await give(temporary, owner)
-          })
-          await act('make', path, () => rename(temporary, path))
-        } catch (fault) {
-          // Without this the next start would do it; so a failure here is not one of the call.
-          if (exists(temporary)) await act('remove', temporary, () => rm(temporary, { force: true })).catch(() => undefined)
-          if (hasErrno(fault, 'ENOSPC') || hasErrno(fault, 'EDQUOT')) fail('exhausted', `there is no room for volume ${id}`, { cause: fault })
-          throw fault
+        if (exists(path)) {
+          if (isGrowth(id, sizeOf(path), sizeBytes)) await act('change', path, () => grow(path).catch((fault: unknown) => roomless(id, fault)))
+          return act('change', path, () => give(path, owner))
         }
+        const temporary = `${path}${unfinished}`
+        const filled = async () => {
+          await fill(temporary)
+          await give(temporary, owner)
+        }
+        await made(path, temporary, filled).catch((fault: unknown) => roomless(id, fault))
+      }),
+    keep: async (id, file, fill) =>
+      inTurn(pathOf(id), async (path) => {
+        if (!exists(path)) notThere(id)
+        const temporary = `${file}${unfinished}`
+        const filled = async () => {
+          await rm(temporary, { force: true })
+          await fill(path, temporary)
+          await synced(temporary)
+        }
+        await made(file, temporary, filled).catch((fault: unknown) => roomless(id, fault))
+        await synced(dirname(file))
       }),
     destroy: async (id) =>
       inTurn(pathOf(id), async (path) => {
@@ -74,18 +108,19 @@ export function checkedId(id: string): string {
   return fail('invalid', `${shown(id)} cannot name a volume`, { remedy: 'use 1 to 128 letters, digits, ".", "-" and "_", beginning with a letter or digit' })
 }
 
-/** The first directory above `path`, or `path` itself, that the user cannot pass through or read; groups and access lists are not asked. */
-export function closedTo(user: number, path: string): string | undefined {
-  for (let at = path; ; at = dirname(at)) {
-    const { mode, uid } = statSync(at)
-    const allowed = uid === user ? mode >> 6 : mode
-    const needed = at === path && (mode & 0o170000) !== 0o040000 ? 4 : 1
-    if ((allowed & needed) === 0) return at
-    if (at === '/') return undefined
-  }
+function roomless(id: string, fault: unknown): never {
+  if (hasErrno(fault, 'ENOSPC') || hasErrno(fault, 'EDQUOT')) return noRoom(`volume ${id}`, fault)
+  throw fault
 }
 
+const notThere = (id: string): never => fail('not_found', `there is no volume ${id}`, { subject: `volume/${id}` })
+
 const unfinished = '.new'
+
+async function synced(path: string): Promise<void> {
+  await using file = await open(path)
+  await file.sync()
+}
 
 // At once: it is asked all the time, and answered from memory.
 const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined

@@ -2,70 +2,27 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
-import { type ErrorCode, TtError } from '../../model/errors.ts'
+import { test } from 'node:test'
+import { TtError } from '../../model/errors.ts'
 import type { Disk } from '../../model/plan.ts'
-import { type Ground, ground, mortal, qcow2Head } from './ground.ts'
-import type { VolumeFactory } from './volume.ts'
-
-/** What the suite needs of a volume driver. */
-export interface VolumeSubject {
-  name: string
-  factory: VolumeFactory
-  options?: Record<string, unknown>
-  /** Makes a disk to copy, in `dir`: 4 MiB or less, with something in its first and its last 4096 bytes. */
-  base(dir: string): Promise<Disk>
-  /** How what a guest sees is read and written. Absent: the driver keeps no bytes, and the cases about them are skipped. */
-  contents?: {
-    read(disk: Disk, offset: number, length: number): Promise<Buffer>
-    write(disk: Disk, offset: number, bytes: Buffer): Promise<void>
-  }
-  /** Where directories are made; the machine's own place for temporary files unless said otherwise. */
-  root?: string
-}
-
-type Contents = NonNullable<VolumeSubject['contents']>
-type It = (what: string, run: (on: Ground) => Promise<void>) => unknown
+import { casesOf, type Contents, type It, mortal, qcow2Head, refused, type VolumeSubject } from './ground.ts'
 
 const MiB = 1 << 20
 
-/** Proves that a volume driver keeps its contract. Awaited at the top of its test file; a driver that is not usable here is skipped with the probe's reason. */
+/** Proves that a volume driver keeps its contract. Awaited at the top of its test file; a driver that is not usable here is skipped with the probe's reason. Growth and keeping have suites of their own. */
 export async function volumeContract(subject: VolumeSubject): Promise<void> {
-  const trial = ground(subject)
-  const first = await trial.driver()
-  const probe = await first.probe()
-  await first[Symbol.asyncDispose]()
-  if (!probe.usable) {
-    trial.clear()
-    test(`volume ${subject.name}`, { skip: `not usable here: ${probe.why}` }, () => undefined)
-    return
-  }
-  after(trial.clear)
-  /** A case on a ground of its own. What it leaves in the driver's directory fails it, and a base that changed. */
-  const it: It = (what, run) =>
-    test(`volume ${subject.name}: ${what}`, { timeout: 60_000 }, async () => {
-      const on = ground(subject)
-      try {
-        await run(on)
-        await on.dispose()
-        assert.deepEqual(readdirSync(on.dir), [], 'something is left')
-        assert.deepEqual(on.changedBases(), [], 'a base was changed')
-      } finally {
-        on.clear()
-      }
-    })
-  const skip = (what: string, why: string) => {
-    test(`volume ${subject.name}: ${what}`, { skip: why }, () => undefined)
-  }
-
-  test(`volume ${subject.name}: the probe names a version, may be repeated and leaves nothing`, async () => {
-    const again = await trial.driver()
+  const cases = await casesOf(subject, 'volume', { test })
+  if (!cases) return
+  const { it, skip } = cases
+  it('the probe names a version, may be repeated and leaves nothing', async (on) => {
+    const volumes = await on.driver()
+    const probe = await volumes.probe()
+    assert(probe.usable)
     assert.match(probe.version, /\S/)
-    assert.deepEqual(await Promise.all([again.probe(), again.probe()]), [probe, probe])
-    assert.deepEqual(readdirSync(trial.dir), [])
-    assert.equal(again.clone !== undefined, again.features.clone)
-    assert.equal(again.snapshot !== undefined && again.rollback !== undefined, again.features.snapshot)
-    await again[Symbol.asyncDispose]()
+    assert.deepEqual(await Promise.all([volumes.probe(), volumes.probe()]), [probe, probe])
+    assert.deepEqual(readdirSync(on.dir), [])
+    assert.equal(volumes.clone !== undefined, volumes.features.clone)
+    assert.equal(volumes.snapshot !== undefined && volumes.rollback !== undefined, volumes.features.snapshot)
   })
   verbs(it)
   refusals(it)
@@ -119,7 +76,7 @@ function verbs(it: It) {
     const volumes = await on.driver()
     await volumes.create('env.0', { sizeBytes: 5 * MiB })
     const disk = await volumes.attach('env.0')
-    await volumes.create('env.0', { sizeBytes: 9 * MiB, base: await on.base() })
+    await volumes.create('env.0', { sizeBytes: 5 * MiB, base: await on.base() })
     assert.deepEqual(await volumes.attach('env.0'), disk)
     await volumes.destroy('env.0')
   })
@@ -344,16 +301,6 @@ function owners(it: It) {
     assert(error.message.includes(on.root))
     assert.deepEqual(readdirSync(on.dir), [])
   })
-}
-
-async function refused(call: Promise<unknown>, ...codes: ErrorCode[]): Promise<TtError> {
-  const outcome = await call.then(
-    () => undefined,
-    (fault: unknown) => fault,
-  )
-  assert(outcome instanceof TtError, `expected ${codes.join(' or ')}, got ${outcome instanceof Error ? outcome.stack : 'no refusal'}`)
-  assert(codes.includes(outcome.code), `expected ${codes.join(' or ')}, got ${outcome.code}: ${outcome.message}`)
-  return outcome
 }
 
 /** 4096 bytes that are never zero and differ by `seed`. */

@@ -65,7 +65,11 @@ export function fakeChannel(id: string, room: Room): Channel {
   return {
     features: { tty: false, stdin: true, signals: true, files: false },
     ready,
-    ping: ready,
+    async ping(call) {
+      await ready(call)
+      const guest = room.guest(id)
+      if (guest && room.isSilent(id, guest)) await never(fateOf(call))
+    },
     async exec(command, options, call) {
       const [name, ...args] = argvOf(command, options)
       await ready(call)
@@ -76,6 +80,7 @@ export function fakeChannel(id: string, room: Room): Channel {
       const run = async (): Promise<Exit> => {
         fate.signal.throwIfAborted()
         if (!guest) fail('unavailable', `the guest ${id} is gone`)
+        if (room.isSilent(id, guest)) return aborted(fate.signal)
         await room.beforeExec(id, guest, fate.signal)
         const program = programOf(name) ?? fail('not_found', `there is no program ${name.slice(0, 200)} in the guest`)
         const env = new Map(Object.entries({ HOME: '/root', PATH: '/bin', ...options.env, PWD: options.cwd ?? '/' }))
@@ -94,6 +99,8 @@ export function fakeChannel(id: string, room: Room): Channel {
     },
     halt: async (call) => {
       await ready(call)
+      const guest = room.guest(id)
+      if (guest && room.isSilent(id, guest)) await never(fateOf(call))
       await room.halt(id)
     },
     get closed() {
@@ -136,6 +143,15 @@ function signalsOf(signals?: AsyncIterable<string>) {
     close() {
       iterator?.return?.().then(undefined, () => undefined)
     },
+  }
+}
+
+/** The silence of a guest that hangs: ends with the call, the guest's run or the engine. */
+async function never(fate: { signal: AbortSignal; end(): void }): Promise<never> {
+  try {
+    return await aborted(fate.signal)
+  } finally {
+    fate.end()
   }
 }
 

@@ -28,6 +28,8 @@ const behaviour = {
   exitAfterMs: v.optional(Delay),
   failStart: v.optional(Failing),
   failExec: v.optional(Failing),
+  /** Guests that boot and then answer nothing any more, as if they hung. */
+  silent: v.optional(Failing),
 }
 
 export type Delay = v.InferOutput<typeof Delay>

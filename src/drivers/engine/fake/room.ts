@@ -9,6 +9,8 @@ export interface Room {
   guest(id: string): Guest | undefined
   /** Resolves when a command may begin; rejects if this one is to fail. */
   beforeExec(id: string, guest: Guest, signal: AbortSignal): Promise<void>
+  /** Whether this guest was told to hang once it has booted: it answers nothing. */
+  isSilent(id: string, guest: Guest): boolean
   halt(id: string): Promise<void>
   /** Whether the engine was. Told as a change of every guest. */
   readonly disposed: boolean

@@ -9,6 +9,7 @@ import type { Call } from '../../../model/call.ts'
 import { fail, TtError } from '../../../model/errors.ts'
 import { files } from './argv.ts'
 import { consoleHub } from './console.ts'
+import { heldUp } from './held-up.ts'
 import { type Qmp, qmp, type QmpEvent } from './qmp.ts'
 import type { Found, GuestDir } from './guest-dir.ts'
 import { connectUnix } from './socket.ts'
@@ -17,12 +18,15 @@ import { connectUnix } from './socket.ts'
 export interface Guest {
   readonly process: Found
   readonly paused: boolean
+  /** Why it does not go on although nobody paused it. */
+  readonly trouble: string | undefined
   /** Resolves when QEMU first answered; rejects with `failed` if the guest ended before. */
   readonly ready: Promise<void>
   /** Why it ended, where QEMU or the system said so. */
   readonly exit: string | undefined
   /** `unavailable` while there is no control line. */
   execute(command: string, args?: object, call?: Call): Promise<unknown>
+  pause(): Promise<void>
   console(): Promise<Duplex>
   dial(portName: string): Promise<Duplex>
   /** Closes every connection to it; it goes on. */
@@ -55,7 +59,12 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
   let paused = false
   let exit: string | undefined
 
+  const execute: Guest['execute'] = (command, args, call) =>
+    line?.execute(command, args, call) ?? Promise.reject(new TtError({ code: 'unavailable', message: 'QEMU does not answer on its control line' }))
+  const held = heldUp({ world, resume: () => execute('cont'), onChange })
+
   const onEvent = ({ event, data }: QmpEvent) => {
+    if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') held.begin()
     if (event === 'STOP' || event === 'RESUME') {
       paused = event === 'STOP'
       onChange()
@@ -64,7 +73,11 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
   }
   const openLine = async (): Promise<Qmp> => {
     const opened = await qmp(await connectUnix(at.path(files.qmp)), { world, onEvent, call: { signal } })
-    if (!isNew) paused = ((await opened.execute('query-status')) as { running?: boolean }).running === false
+    if (!isNew) {
+      const { running, status } = (await opened.execute('query-status')) as { running?: boolean; status?: string }
+      paused = running === false
+      if (status === 'io-error') held.begin()
+    }
     isNew = false
     return opened
   }
@@ -95,7 +108,14 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
     get exit() {
       return exit
     },
-    execute: (command, args, call) => line?.execute(command, args, call) ?? Promise.reject(new TtError({ code: 'unavailable', message: 'QEMU does not answer on its control line' })),
+    get trouble() {
+      return held.trouble
+    },
+    execute,
+    async pause() {
+      held.end()
+      await execute('stop')
+    },
     console: () => hub.open(),
     async dial(portName) {
       const about = { subject: `vm/${at.id}` }
@@ -130,6 +150,7 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
         line = undefined
         if (!signal.aborted) await endsWithin(waitMs)
       }
+      held.end()
       if (signal.aborted) return
       exit ??= await childEnded
       ready.reject(new TtError({ code: 'failed', message: exit ?? 'it ended' }))

@@ -33,7 +33,7 @@ export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; c
   const { plan } = checked
   const { at, mark, cookie, effects, launch: host } = to
   effects.act({ kind: 'file', verb: 'make', subject: at.dir }, () => {
-    at.prepare(checked)
+    at.prepare(checked, to.cgroups?.oomKills(plan.id) ?? 0)
     to.prepare?.()
   })
   const groups = to.cgroups?.make(plan.id, limitsOf(checked, host.accel)) ?? []
@@ -51,7 +51,7 @@ export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; c
     }
   })
   const found: Found | undefined = child.pid === undefined ? undefined : { ...(processOf(child.pid) ?? { pid: child.pid, startTime: -1 }), sinceMs: 0 }
-  return { found, ended: child.ended }
+  return { found, ended: child.ended, fault: child.fault }
 }
 
 function limitsOf({ plan, options }: CheckedPlan, accel: Machine['accel']) {

@@ -5,7 +5,7 @@ import { type Launch, programEnv } from './launch.ts'
 import type { Settings } from './settings.ts'
 
 /** What was found out about this machine, once for the life of the process. */
-export type Host = { usable: true; version: string; launch: Launch; /** Whether guests get cgroups. */ limits: boolean } | { usable: false; why: string }
+export type Host = { usable: true; version: string; launch: Launch; /** Whether guests get cgroups. */ limits: boolean; /** What it could do better. */ whyNotKvm?: string; whyNoLimits?: string } | { usable: false; why: string }
 
 export interface Trials {
   /** Boots the test guest; rejects with the reason if it does not come up in time. */
@@ -43,12 +43,14 @@ async function look({ binary, launcher, demoOs, accel }: Settings, trials: Trial
   const limits = whyNoLimits === undefined
   if (accel !== 'tcg') {
     const whyNotKvm = await kvmFault(kvm, trials)
-    if (whyNotKvm === undefined) return { usable: true, version, launch: kvm, limits }
+    if (whyNotKvm === undefined) return { usable: true, version, launch: kvm, limits, whyNoLimits }
     if (accel === 'kvm') return { usable: false, why: `KVM does not work here: ${whyNotKvm}` }
     log.info('KVM does not work here: VMs are emulated, and slower', { why: whyNotKvm })
+    await trials.boot(tcg, tcgLimitMs)
+    return { usable: true, version, launch: tcg, limits, whyNotKvm, whyNoLimits }
   }
   await trials.boot(tcg, tcgLimitMs)
-  return { usable: true, version, launch: tcg, limits }
+  return { usable: true, version, launch: tcg, limits, whyNoLimits }
 }
 
 /** Why no guest comes up with KVM. The device alone says nothing: it may open, and make VMs, and yet run no kernel. */

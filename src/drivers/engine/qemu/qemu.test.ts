@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { argvOf } from '../../../base/processes.ts'
 import { engineContract } from '../engine.contract.ts'
 import { demoPlan, echoPlan, testOptions } from './guests.ts'
 import { qemu } from './qemu.ts'
@@ -12,6 +13,11 @@ await engineContract({
   failingPlan: {
     plan: (id, dir) => ({ ...demoPlan(id, dir), disks: [{ path: join(dir, 'missing'), format: 'raw', sizeBytes: 1 }] }),
     says: /missing.*No such file/,
+  },
+  async hardware(engine, id) {
+    const now = await engine.inspect(id)
+    const words = now.state === 'running' ? (argvOf(now.pid ?? 0) ?? []) : []
+    return { cpu: Number(words[words.indexOf('-smp') + 1]), memMb: Number.parseInt(words[words.indexOf('-m') + 1] ?? '', 10) }
   },
   prints: /!(?:AB)+A?$/,
   answers: { plan: echoPlan, send: 'tell me', comes: /tell me/ },

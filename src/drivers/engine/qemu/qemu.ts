@@ -7,7 +7,8 @@ import { ending as endingOf } from './ending.ts'
 import type { Guest } from './guest.ts'
 import { holder } from './holder.ts'
 import { lastWords } from './launch.ts'
-import { leaks } from './leaks.ts'
+import { findings } from './findings.ts'
+import { clean, leaks } from './leaks.ts'
 import { host, type Trials } from './machine.ts'
 import { guestDir, knownIds } from './guest-dir.ts'
 import { readLog } from './serial-log.ts'
@@ -24,7 +25,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
   const guests = await holder(home, settings.serialKeepBytes)
   const ending = endingOf({ home, guests, cgroups })
   const boot = starting({ home, guests, ending })
-  const features: EngineFeatures = { accel: 'tcg', ...fixedFeatures }
+  const features: EngineFeatures = { accel: 'tcg', limits: 'cgroups', ...fixedFeatures }
 
   const trials: Trials = {
     async boot(launch, limitMs) {
@@ -45,13 +46,22 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
   }
   const machine = async () => {
     const known = await host(settings, trials, log)
-    if (known.usable) features.accel = known.launch.accel
+    if (!known.usable) return known
+    features.accel = known.launch.accel
+    features.limits = known.limits ? 'cgroups' : `none: ${known.whyNoLimits}`
     return known
   }
   const exists = (id: string) => parseVmId(id) !== undefined && guestDir(home, id).exists()
   const running = (id: string): Guest => {
     if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
     return guests.get(id) ?? fail('not_ready', 'the VM does not run', { subject: `vm/${id}` })
+  }
+
+  /** A process that was killed says nothing of why: the kernel counts what it killed for want of memory. */
+  const exitOf = (id: string): string | undefined => {
+    const at = guestDir(home, id)
+    const wasKilled = (cgroups?.oomKills(id) ?? 0) > (at.facts()?.oomKills ?? 0)
+    return wasKilled ? 'it was killed by the kernel: out of memory' : (guests.exitOf(id) ?? (lastWords(at) || undefined))
   }
 
   return {
@@ -75,10 +85,10 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
     async inspect(id) {
       if (!exists(id)) return { state: 'absent' }
       const guest = guests.get(id)
-      if (!guest) return { state: 'stopped', exit: guests.exitOf(id) ?? (lastWords(guestDir(home, id)) || undefined) }
-      if (guest.paused) return { state: 'paused' }
+      if (!guest) return { state: 'stopped', exit: exitOf(id) }
+      if (guest.paused && guest.trouble === undefined) return { state: 'paused' }
       const { pid, sinceMs } = guestDir(home, id).process() ?? guest.process
-      return { state: 'running', since: new Date(sinceMs).toISOString(), pid }
+      return { state: 'running', since: new Date(sinceMs).toISOString(), pid, ...(guest.trouble === undefined ? {} : { trouble: guest.trouble }) }
     },
     list: async () => knownIds(home.dir),
     watch: guests.watch,
@@ -88,9 +98,15 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
       if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
       return readLog(guestDir(home, id).serialLog, limitBytes) ?? new Uint8Array()
     },
-    pause: async (id) => void (await running(id).execute('stop')),
+    pause: (id) => running(id).pause(),
     resume: async (id) => void (await running(id).execute('cont')),
     leaks: async (owned) => leaks(home, cgroups, owned),
+    clean: async (owned) => clean(home, cgroups, owned),
+    async findings(owned) {
+      const known = await machine()
+      const running = [...owned].filter((id) => guests.get(id))
+      return findings(known, { accel: settings.accel, isRoot, cgroups: known.usable && known.limits ? cgroups : undefined, running })
+    },
     [Symbol.asyncDispose]: () => guests[Symbol.asyncDispose](),
   }
 }

@@ -1,7 +1,7 @@
 import type { Cgroups } from '../../../base/cgroups.ts'
 import { randomHex } from '../../../base/world.ts'
 import type { Call } from '../../../model/call.ts'
-import { fail, TtError } from '../../../model/errors.ts'
+import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { DriverHome } from '../engine.ts'
 import type { CheckedPlan } from './check.ts'
 import type { Ending } from './ending.ts'
@@ -29,8 +29,11 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
     let started: Guest | undefined
     try {
       const cookie = randomHex(world, 8)
-      const { found, ended } = launch(plan, { ...by, ...home, at, cookie })
-      if (!found) return fail('failed', `QEMU could not be started: ${await ended}`, { subject: `vm/${id}` })
+      const { found, ended, fault } = launch(plan, { ...by, ...home, at, cookie })
+      if (!found) {
+        const { code, message, remedy } = asTtError(await fault)
+        return fail(code === 'internal' ? 'failed' : code, `QEMU could not be started: ${message}`, { subject: `vm/${id}`, ...(remedy === undefined ? {} : { remedy }) })
+      }
       started = guests.add(id, found, ended)
       await ready(started)
       guests.tell(id)

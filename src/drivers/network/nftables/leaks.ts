@@ -1,14 +1,17 @@
+import { linkBook } from '../book.ts'
 import type { Link } from '../network.ts'
 import { readMachine } from './machine.ts'
 import { ipOfTap } from './names.ts'
-import { shapeOf } from './shape.ts'
+import type { Realm } from './ruleset.ts'
+import { shapeOf, wholeOf } from './shape.ts'
 
 type Leak = { kind: 'tap' | 'bridge' | 'nft'; subject: string; why: string }
 
 /** What carries the mark and belongs to none of these links, as the machine itself shows it. */
-export async function findLeaks(mark: string, owned: readonly Link[]): Promise<Leak[]> {
+export async function findLeaks(realm: Realm, owned: readonly Link[]): Promise<Leak[]> {
+  const { mark, subnet } = realm
   const is = await readMachine(mark)
-  const wanted = shapeOf(mark, owned)
+  const wanted = shapeOf(realm, wholeOf(linkBook(subnet, owned)))
   const leaks: Leak[] = []
   for (const name of is.taps.keys())
     if (!wanted.taps.has(name)) leaks.push({ kind: 'tap', subject: name, why: `no VM has the address ${ipOfTap(mark, name) ?? 'it is named after'}` })

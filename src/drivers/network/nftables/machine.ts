@@ -4,7 +4,9 @@ import { type NetDevice, readNetDevices } from '../../../base/net-devices.ts'
 import { run, runOk } from '../../../base/run.ts'
 import type { Link } from '../network.ts'
 import { bridgePrefix, doomedGroup, interfacePrefix, ipOfTap, sliceOfGateway, tableOf, tapPrefix } from './names.ts'
-import { type Elements, type SetName, chains, elementsOf, sets } from './ruleset.ts'
+import { denyList } from '../deny.ts'
+import type { Segment } from '../segments.ts'
+import { chains, type Elements, elementsOf, elementsOfSlice, type Realm, type SetName, sets } from './ruleset.ts'
 import type { Shape } from './shape.ts'
 
 /** What the machine itself says of one server: nothing here comes from memory or a file. */
@@ -61,17 +63,12 @@ interface Entry {
   set?: Listed
   chain?: { name: string; family: string; type?: string; hook?: string; prio?: number; policy?: string }
 }
-interface Chain {
-  family: string
-  type: string
-  hook: string
-  priority: number
-}
 interface Listed {
   name: string
   family: string
   type: string | string[]
   map?: string
+  flags?: string[]
   elem?: unknown[]
 }
 
@@ -83,14 +80,15 @@ export function parseTable(json: string): { elements: Elements; alien: boolean }
   let alien = false
   for (const { map, set = map, chain } of entriesOf(json)) {
     if (chain) {
-      const known = (chains as Record<string, Chain>)[chain.name]
-      const is = [chain.family, chain.type, chain.hook, chain.prio, chain.policy]
-      if (!known || is.join() !== [known.family, known.type, known.hook, known.priority, 'accept'].join()) alien = true
+      const known = Object.hasOwn(chains, chain.name) ? chains[chain.name as keyof typeof chains] : undefined
+      const wanted = known && (known.hook === undefined ? [known.family] : [known.family, known.type, known.hook, known.priority, 'accept'])
+      const is = [chain.family, chain.type, chain.hook, chain.prio, chain.policy].filter((part) => part !== undefined)
+      if (is.join() !== wanted?.join()) alien = true
     }
     if (!set) continue
-    const known = (sets as Record<string, { family: string; type: string }>)[set.name]
+    const known = Object.hasOwn(sets, set.name) ? sets[set.name as SetName] : undefined
     const type = [[set.type].flat().join(' . '), ...(set.map === undefined ? [] : [set.map])].join(' : ')
-    if (!known || known.family !== set.family || known.type !== type) alien = true
+    if (known?.family !== set.family || known.type !== type || (known.interval ? 'interval' : '') !== (set.flags ?? []).join()) alien = true
     else for (const element of set.elem ?? []) addElement(elements, set.name as SetName, element)
   }
   return { elements, alien }
@@ -105,7 +103,10 @@ function addElement(elements: Elements, set: SetName, element: unknown): void {
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
-const partsOf = (value: unknown): string[] => (isRecord(value) && Array.isArray(value.concat) ? value.concat.map(String) : [String(value)])
+const partsOf = (value: unknown): string[] => (isRecord(value) && Array.isArray(value.concat) ? value.concat : [value]).map(partOf)
+/** A prefix is `{prefix: {addr, len}}`; any other range is none of ours, and whatever it reads as explains nothing. */
+const partOf = (value: unknown): string =>
+  isRecord(value) && isRecord(value.prefix) ? `${String(value.prefix.addr)}/${String(value.prefix.len)}` : typeof value === 'object' ? JSON.stringify(value) : String(value)
 
 /** Interfaces of the mark as bridges, taps and strangers. Whom a tap belongs to is told by its card among the elements. */
 export function parseShape(mark: string, interfaces: readonly NetDevice[], elements: Elements): Pick<Machine, 'bridges' | 'taps' | 'strangers'> {
@@ -166,22 +167,52 @@ function cardsIn(elements: Elements): Card[] {
 }
 
 /** The links of which everything is there; what is half there is nobody's. */
-export function linksIn(mark: string, machine: Shape): Link[] {
+export function linksIn(realm: Realm, machine: Shape): Link[] {
+  const { mark } = realm
   const ports = new Map<string, Record<number, number>>()
-  for (const [key, text] of machine.elements) {
-    const [, outer, ip = '', inner] = key.startsWith('public ') ? (/^(\d+) : (\S+) \. (\d+)$/.exec(text) ?? []) : []
+  for (const text of textsIn(machine, 'public')) {
+    const [, outer, ip = '', inner] = /^(\d+) : (\S+) \. (\d+)$/.exec(text) ?? []
     if (outer !== undefined) ports.set(ip, { ...ports.get(ip), [Number(inner)]: Number(outer) })
   }
+  const near = pairsIn(machine, 'near')
+  const denied = pairsIn(machine, 'denied')
+  const segments = segmentsIn(machine)
   return cardsIn(machine.elements).flatMap(({ id, tap, mac, ip, owner }) => {
     const is = machine.taps.get(tap)
     const bridge = machine.bridges.get(is?.bridge ?? '')
     const slice = bridge && sliceOfGateway(bridge.address)
     if (!is?.up || is.doomed || !bridge?.up || slice === undefined || ipOfTap(mark, tap) !== ip || !isIn(ip, slice)) return []
-    const link: Link = { id, slice, ip, mac, ports: ports.get(ip) ?? {}, denyOutgoing: machine.elements.has(`deny_out ${ip}`) }
+    const segment = { peers: segments.peers.get(is.bridge) ?? [], far: segments.far.get(slice) ?? [] }
+    const far = machine.elements.has(`apart ${ip}`) ? denied.get(ip) : segment.far
+    const deny = denyList([...(near.get(ip) ?? []), ...(far ?? [])])
+    const link: Link = { id, slice, ip, mac, ports: ports.get(ip) ?? {}, denyOutgoing: machine.elements.has(`deny_out ${ip}`), deny, peers: segment.peers }
     if (owner !== undefined) link.owner = owner
-    return elementsOf(mark, link).every(([key, text]) => machine.elements.get(key) === text) ? [link] : []
+    const wanted = [...elementsOfSlice(realm, slice, segment), ...elementsOf(realm, link, segment)]
+    return wanted.every(([key, text]) => machine.elements.get(key) === text) ? [link] : []
   })
 }
+
+/** What holds for slices as a whole: peers by bridge, and what is denied by slice. */
+function segmentsIn(machine: Shape): { peers: Map<string, string[]>; far: Map<string, Segment['far']> } {
+  const peers = new Map<string, string[]>()
+  for (const text of textsIn(machine, 'within')) {
+    const [, bridge, peer] = /^"(\S+)" \. "\S+" comment "(\S+)"$/.exec(text) ?? []
+    if (bridge !== undefined && peer !== undefined) peers.set(bridge, [...(peers.get(bridge) ?? []), peer].sort())
+  }
+  const far = [...pairsIn(machine, 'denied_all')].map(([slice, list]) => [slice, denyList(list)] as const)
+  return { peers, far: new Map(far) }
+}
+
+function pairsIn(machine: Shape, set: SetName): Map<string, string[]> {
+  const pairs = new Map<string, string[]>()
+  for (const text of textsIn(machine, set)) {
+    const [one = '', other = ''] = text.split(' . ')
+    pairs.set(one, [...(pairs.get(one) ?? []), other])
+  }
+  return pairs
+}
+
+const textsIn = ({ elements }: Shape, set: SetName): string[] => [...elements].flatMap(([key, text]) => (key.startsWith(`${set} `) ? [text] : []))
 
 function isIn(ip: string, slice: string): boolean {
   const range = cidrOf(slice)

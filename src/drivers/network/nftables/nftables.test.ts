@@ -9,9 +9,13 @@ import { silentLog } from '../../../base/log.ts'
 import { realWorld } from '../../../base/world.ts'
 import { type Ground, ground, linkOn, subnet } from '../ground.ts'
 import { inNamespace, networkContract } from '../network.contract.ts'
+import { linkBook } from '../book.ts'
+import type { Link } from '../network.ts'
+import { readMachine } from './machine.ts'
 import { tapOf } from './names.ts'
 import { nft } from './nft.ts'
 import { nftables } from './nftables.ts'
+import { shapeOf, wholeOf } from './shape.ts'
 
 const sh = (command: string, ...args: string[]) => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 const links = () => sh('ip', '-br', 'link')
@@ -73,6 +77,44 @@ await inNamespace(import.meta.url, async () => {
     await driver.change({ put: Array.from({ length: 40 }, (_, at) => linkOn(at % 4, 10 + at)), remove: [] })
     assert.equal(count(), few)
     assert.match(sh('ip', '-d', 'link', 'show', 'dev', tapOf(on.mark, a.ip)), /tun type tap .*persist on user 4242/)
+  })
+
+  it('[E10] after any changes, one by one, the machine holds what the links ask for, no element more and none less', async (on) => {
+    const calm = plainEffects()
+    let transactions = 0
+    const effects: Effects = {
+      get count() {
+        return calm.count
+      },
+      act(effect, run) {
+        if (effect.kind === 'nft') transactions++
+        return calm.act(effect, run)
+      },
+    }
+    const driver = await on.driver(effects)
+    const lists = [[], [], ['10.0.0.0/8'], ['10.0.0.0/8'], ['192.0.2.0/24', '10.77.0.3'], ['0.0.0.0/0', '10.77.4.0/22']]
+    let state = 7
+    const dice = (sides: number) => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) % 4093 % sides
+    const links = new Map<string, Link>()
+    for (let round = 0; round < 80; round++) {
+      const put = Array.from({ length: 1 + dice(3) }, () => {
+        const at = dice(3)
+        const peers = [0, 1, 2].filter((other) => other !== at && dice(2) === 0).map((other) => `10.77.${other * 4}.0/22`)
+        return linkOn(at, dice(5), { deny: lists[dice(lists.length)] ?? [], denyOutgoing: dice(3) === 0, peers })
+      }).filter(({ id }, at, all) => all.findIndex((one) => one.id === id) === at)
+      const remove = [...links.keys()].filter((id) => dice(6) === 0 && put.every((link) => link.id !== id))
+      transactions = 0
+      await driver.change({ put, remove })
+      assert.ok(transactions < 2, 'the way from one state to the next was refused, and the machine made to agree as a whole')
+      remove.forEach((id) => links.delete(id))
+      for (const link of put) {
+        links.set(link.id, link)
+        for (const one of links.values()) if (one.slice === link.slice) one.peers = link.peers
+      }
+      const { elements } = await readMachine(on.mark)
+      const wanted = shapeOf({ mark: on.mark, subnet }, wholeOf(linkBook(subnet, [...links.values()])))
+      assert.deepEqual([...elements].sort(), [...wanted.elements].sort(), `round ${round}`)
+    }
   })
 
   it('rules that somebody flushed, a tap that somebody removed and what somebody put in our way: all is set right', async (on) => {

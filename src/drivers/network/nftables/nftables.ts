@@ -13,10 +13,10 @@ import { giveForwardingBack, turnForwardingOn } from './forwarding.ts'
 import { hands } from './hands.ts'
 import { findLeaks } from './leaks.ts'
 import { linksIn, parseTables, readMachine } from './machine.ts'
-import { bridgeOf, gatewayOf, tapOf } from './names.ts'
+import { gatewayOf, tapOf } from './names.ts'
 import { probeMachine } from './probe.ts'
-import { baseRuleset, noRuleset } from './ruleset.ts'
-import { shapeOf, stepsBetween } from './shape.ts'
+import { baseRuleset, noRuleset, type Realm } from './ruleset.ts'
+import { shapeOf, stepsBetween, wholeOf } from './shape.ts'
 
 /**
  * Taps on bridges, and two nft tables whose rules are constant. What is on the machine is read once, after that each change is worked out from
@@ -25,6 +25,7 @@ import { shapeOf, stepsBetween } from './shape.ts'
 export const nftables: NetworkFactory = async (home, given) => {
   const { subnet } = driverOptions('network nftables', v.strictObject(networkEntries), given)
   const { mark } = home
+  const realm: Realm = { mark, subnet }
   const turns = gate(1)
   const machine = hands(home)
   let book: Book | undefined
@@ -37,10 +38,10 @@ export const nftables: NetworkFactory = async (home, given) => {
     const is = await readMachine(mark)
     if (is.alien) is.elements.clear()
     turnForwardingOn(home)
-    const steps = stepsBetween(is, shapeOf(mark, to.links()))
+    const steps = stepsBetween(is, shapeOf(realm, wholeOf(to)))
     steps.remove.push(...is.strangers)
     const anew = is.alien ? noRuleset(mark) : []
-    await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset({ mark, subnet })])
+    await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)])
     exact = true
   }
 
@@ -50,31 +51,30 @@ export const nftables: NetworkFactory = async (home, given) => {
     await machine.transact([...withoutTables(is.strangeTables), ...noRuleset(mark)])
   }
 
-  /** The way from the links that were to those that are to be, for a book that already holds the latter. */
-  const stepsOf = (now: Book, were: readonly Link[], put: readonly Link[]) => {
-    const from = shapeOf(mark, were)
-    const to = shapeOf(mark, put)
-    const leftAlone = (slice: string) => now.on(slice) > put.filter((link) => link.slice === slice).length
-    const shared = [...new Set([...were, ...put].map(({ slice }) => slice))].filter(leftAlone)
-    // Others are on these slices before and after.
-    for (const { bridges, elements } of [from, to])
-      for (const bridge of shared.map((slice) => bridgeOf(mark, slice))) {
-        bridges.delete(bridge)
-        elements.delete(`within "${bridge}" . "${bridge}"`)
-      }
-    return stepsBetween(from, to)
+  /** Takes the change over into the book; gives the steps of the machine to it and the change that takes it back. */
+  const applied = (held: Book, { put, remove }: Change) => {
+    const ids = new Set([...put.map(({ id }) => id), ...remove])
+    const slices = [...new Set([...put.map(({ slice }) => slice), ...[...ids].flatMap((id) => held.get(id)?.slice ?? [])])]
+    const before = held.segments(slices)
+    const back = held.apply({ put, remove })
+    const after = held.segments(slices)
+    // What is usual on a slice is told once for all: where it changes, it matters to everybody there.
+    const others = slices.filter((slice) => before.get(slice)?.far.join() !== after.get(slice)?.far.join()).flatMap((slice) => held.on(slice)).filter(({ id }) => !ids.has(id))
+    const were = back.put.filter(({ id }) => ids.has(id))
+    const now = put.flatMap(({ id }) => held.get(id) ?? [])
+    return { back, steps: stepsBetween(shapeOf(realm, { links: [...were, ...others], segments: before }), shapeOf(realm, { links: [...now, ...others], segments: after })) }
   }
 
   const change = async (wish: Change): Promise<Nic[]> => {
-    book ??= linkBook(subnet, linksIn(mark, await readMachine(mark)))
+    book ??= linkBook(subnet, linksIn(realm, await readMachine(mark)))
     const held = book
     held.check(wish)
     const put = wish.put.filter((link) => !held.has(link))
     // A link that is asked for again must really be there: a tap may have gone with nobody telling us.
     exact &&= wish.put.every((link) => !held.has(link) || isInterface(tapOf(mark, link.ip)))
-    const back = held.apply({ put, remove: wish.remove })
+    const { back, steps } = applied(held, { put, remove: wish.remove })
     try {
-      if (exact) await machine.take(stepsOf(held, back.put, put)).catch(() => converge(held))
+      if (exact) await machine.take(steps).catch(() => converge(held))
       else await converge(held)
     } catch (fault) {
       held.apply(back)
@@ -87,7 +87,7 @@ export const nftables: NetworkFactory = async (home, given) => {
   const inTurn = <T>(work: () => Promise<T>, call?: Call): Promise<T> => turns.pass(() => work().catch(asFailed), call?.signal)
 
   return {
-    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true },
+    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true },
     probe: () => inTurn(() => probeMachine(home, { subnet })),
     change: (wish, call) => inTurn(() => change(wish), call),
     reconcile: (all, call) =>
@@ -100,7 +100,7 @@ export const nftables: NetworkFactory = async (home, given) => {
         book = wanted
         return all.map((link) => nicOf(mark, link))
       }, call),
-    inspect: (call) => inTurn(async () => linksIn(mark, await readMachine(mark)).map(({ id }) => id), call),
+    inspect: (call) => inTurn(async () => linksIn(realm, await readMachine(mark)).map(({ id }) => id), call),
     clear: (call) =>
       inTurn(async () => {
         book = undefined
@@ -109,7 +109,7 @@ export const nftables: NetworkFactory = async (home, given) => {
         await removeAll().catch(removeAll)
         giveForwardingBack(home, await othersOfOurKind())
       }, call),
-    leaks: (owned) => inTurn(() => findLeaks(mark, owned)),
+    leaks: (owned) => inTurn(() => findLeaks(realm, owned)),
     [Symbol.asyncDispose]: () => turns.pass(async () => machine[Symbol.asyncDispose]()),
   }
 }

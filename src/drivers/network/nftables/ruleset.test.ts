@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { linkOn } from '../ground.ts'
-import { baseRuleset, elementStatements, elementsOf, noRuleset } from './ruleset.ts'
+import { linkOn, subnet } from '../ground.ts'
+import { baseRuleset, elementsOf, elementsOfSlice, elementStatements, noRuleset } from './ruleset.ts'
 
 const golden = new URL('golden/ruleset.nft', import.meta.url)
 const mark = 'abcde'
-const link = linkOn(0, 0, { ports: { 22: 40_000, 80: 40_001 }, owner: 4242, denyOutgoing: true })
+const realm = { mark, subnet }
+const usual = { peers: ['10.77.8.0/24'], far: ['192.0.2.0/24'] }
+const link = linkOn(0, 0, { ports: { 22: 40_000, 80: 40_001 }, owner: 4242, denyOutgoing: true, deny: ['10.0.0.0/8', '10.77.0.9', '192.0.2.7'] })
 
 test('the rules of a server, and the elements of a link', () => {
   const statements = [
-    ...baseRuleset({ mark, subnet: '10.77.0.0/16' }),
-    ...elementStatements(mark, { removed: ['public 39999', 'cards "ttabcdet1" . 52:54:00:00:00:01 . 10.0.0.1'], added: new Map(elementsOf(mark, link)) }),
+    ...baseRuleset(realm),
+    ...elementStatements(mark, { removed: ['public 39999', 'cards "ttabcdet1" . 52:54:00:00:00:01 . 10.0.0.1'], added: new Map([...elementsOfSlice(realm, link.slice, usual), ...elementsOf(realm, link, usual)]) }),
     ...noRuleset(mark),
   ]
   const text = `${statements.join('\n')}\n`
@@ -20,9 +22,8 @@ test('the rules of a server, and the elements of a link', () => {
 })
 
 test('a link without an owner or ports has fewer elements', () => {
-  const few = elementsOf(mark, { ...link, ports: {}, denyOutgoing: false, owner: undefined })
+  const few = elementsOf(realm, { ...link, ports: {}, denyOutgoing: false, deny: ['192.0.2.0/24'], owner: undefined }, usual)
   assert.deepEqual(few, [
-    ['within "ttabcdeb2uw3k0" . "ttabcdeb2uw3k0"', '"ttabcdeb2uw3k0" . "ttabcdeb2uw3k0"'],
     ['cards "ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2', '"ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2 comment "network0.0"'],
   ])
 })

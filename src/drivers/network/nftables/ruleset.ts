@@ -1,27 +1,49 @@
+import { type Cidr, cidrOf } from '../../../base/ipv4.ts'
+import { denyParts } from '../deny.ts'
 import type { Link } from '../network.ts'
+import type { Segment } from '../segments.ts'
 import { bridgeOf, bridgePrefix, tableOf, tapOf, tapPrefix } from './names.ts'
+
+/** Whose rules they are, and the range all guests are in. */
+export interface Realm {
+  mark: string
+  subnet: string
+}
 
 /**
  * Two tables: `ip` forwards, translates and denies; `bridge` keeps every guest to its own address and MAC. Rules are constant;
  * what there is of VMs is elements of these sets.
  */
-export const sets = {
+export const sets: Record<SetName, SetSpec> = {
   /** Public port to guest and inner port, TCP and UDP. */
   public: { family: 'ip', type: 'inet_service : ipv4_addr . inet_service' },
   /** The same pairs without the inner port: a flow whose pair is not here any more is cut though the kernel still knows it. */
   open: { family: 'ip', type: 'inet_service . ipv4_addr' },
-  /** Guests that may not begin to talk to anything outside their segment. */
+  /** Guests that may not begin to talk to anything outside their segment and its peers. */
   deny_out: { family: 'ip', type: 'ipv4_addr' },
-  /** Each bridge with itself: traffic that only seems to be forwarded. */
+  /** Slice and what guests of it may not begin to talk to; one for all of them, for most have the same list. */
+  denied_all: { family: 'ip', type: 'ipv4_addr . ipv4_addr', interval: true },
+  /** Guests whose list is not that of their slice; and guest and what is on its own list. */
+  apart: { family: 'ip', type: 'ipv4_addr' },
+  denied: { family: 'ip', type: 'ipv4_addr . ipv4_addr', interval: true },
+  /** Bridge and bridge, from and to: each with itself, for traffic that only seems to be forwarded, and with its peers. */
   within: { family: 'ip', type: 'ifname . ifname' },
   /** Tap, MAC and address that belong together; the comment says whose they are. */
   cards: { family: 'bridge', type: 'ifname . ether_addr . ipv4_addr' },
-} as const
+  /** Guest and addresses of guests it may not exchange anything with. */
+  near: { family: 'bridge', type: 'ipv4_addr . ipv4_addr', interval: true },
+}
 
-export type SetName = keyof typeof sets
+export type SetName = 'public' | 'open' | 'deny_out' | 'denied_all' | 'apart' | 'denied' | 'within' | 'cards' | 'near'
+interface SetSpec {
+  family: 'ip' | 'bridge'
+  type: string
+  /** Its elements are ranges. */
+  interval?: true
+}
 
-/** Chains by name: their hook, and the priority as the number that `nft -j` answers. */
-export const chains = {
+/** Chains by name: their hook, and the priority as the number that `nft -j` answers; one without a hook is jumped to. */
+export const chains: Record<ChainName, ChainSpec> = {
   early: { family: 'ip', type: 'filter', hook: 'prerouting', priority: -300 },
   arriving: { family: 'ip', type: 'nat', hook: 'prerouting', priority: -100 },
   local: { family: 'ip', type: 'nat', hook: 'output', priority: -100 },
@@ -29,28 +51,49 @@ export const chains = {
   here: { family: 'ip', type: 'filter', hook: 'input', priority: 0 },
   sending: { family: 'ip', type: 'filter', hook: 'postrouting', priority: 0 },
   leaving: { family: 'ip', type: 'nat', hook: 'postrouting', priority: 100 },
+  limits: { family: 'ip' },
   enter: { family: 'bridge', type: 'filter', hook: 'prerouting', priority: -300 },
-} as const
+}
 
-const rules = ({ mark, subnet }: { mark: string; subnet: string }): Record<keyof typeof chains, string[]> => {
+type ChainName = 'early' | 'arriving' | 'local' | 'through' | 'here' | 'sending' | 'leaving' | 'limits' | 'enter'
+type ChainSpec = { family: 'ip' | 'bridge' } & ({ type: 'filter' | 'nat'; hook: string; priority: number } | { hook?: undefined })
+
+const rules = ({ mark, subnet }: Realm): Record<ChainName, string[]> => {
   const bridges = `"${bridgePrefix(mark)}*"`
   const forward = 'fib daddr type local meta l4proto { tcp, udp } dnat ip to th dport map @public'
-  const stale = (protocol: string) =>
-    `ip daddr ${subnet} meta l4proto ${protocol} ct status dnat ct direction original ct original proto-dst . ip daddr != @open drop`
+  const gone = (protocol: string, direction: string, guest: string) =>
+    `ip ${guest} ${subnet} meta l4proto ${protocol} ct status dnat ct direction ${direction} ct original proto-dst . ip ${guest} != @open drop`
+  const between = `iifname ${bridges} oifname ${bridges} ct status ! dnat`
   return {
     // route_localnet lets answers to 127.0.0.1 back in, and would let guests reach what listens there only (CVE-2020-8558 was that).
     early: [`iifname ${bridges} ip daddr 127.0.0.0/8 drop`, `iifname ${bridges} ip saddr != ${subnet} drop`],
     arriving: [forward],
     local: [forward],
     through: [
+      // Before anything that is established is accepted: what is closed is closed for all. Both ways, so that a slice given to others is no peer of theirs.
+      `${between} iifname . oifname != @within drop`,
+      `${between} oifname . iifname != @within drop`,
+      gone('tcp', 'reply', 'saddr'),
+      gone('udp', 'reply', 'saddr'),
+      'ct status dnat jump limits',
+      'ct status dnat ct direction original ip saddr @deny_out drop',
+      // Between guests of one bridge only seen here where net.bridge.bridge-nf-call-iptables is on, as Docker sets it.
+      'iifname . oifname @within oifname . iifname @within accept',
+      'jump limits',
+      'ct direction original ip saddr @deny_out drop',
       'ct state established,related accept',
-      // Only seen here where net.bridge.bridge-nf-call-iptables is on, as Docker sets it.
-      'iifname . oifname @within ct status ! dnat accept',
-      'ip saddr @deny_out drop',
       `ip daddr ${subnet} ct status ! dnat drop`,
+      // Of what belongs to no connection the rules above know nothing, and it cannot be translated.
+      `ip daddr ${subnet} ct state invalid,untracked drop`,
+      `ip saddr ${subnet} ct state invalid,untracked drop`,
     ],
-    here: ['ct state established,related accept', 'ip saddr @deny_out drop'],
-    sending: [stale('tcp'), stale('udp')],
+    here: ['jump limits', 'ct direction original ip saddr @deny_out drop', 'ip saddr @deny_out ct state invalid,untracked drop'],
+    // By the addresses the conversation began with, so that it is cut in both directions, and what was called by a public port counts as called there.
+    limits: [
+      'ct original ip saddr . ct original ip daddr @denied drop',
+      'ct original ip saddr != @apart ct original ip saddr . ct original ip daddr @denied_all drop',
+    ],
+    sending: [gone('tcp', 'original', 'daddr'), gone('udp', 'original', 'daddr')],
     leaving: [
       `ip saddr 127.0.0.0/8 oifname ${bridges} masquerade`,
       `ip saddr ${subnet} ip daddr != ${subnet} masquerade`,
@@ -59,6 +102,7 @@ const rules = ({ mark, subnet }: { mark: string; subnet: string }): Record<keyof
     ],
     enter: [
       `iifname != "${tapPrefix(mark)}*" accept`,
+      'ip saddr . ip daddr @near drop',
       'iifname . ether saddr . ip saddr @cards accept',
       'iifname . ether saddr . arp saddr ip @cards iifname . arp saddr ether . arp saddr ip @cards accept',
       'drop',
@@ -67,18 +111,16 @@ const rules = ({ mark, subnet }: { mark: string; subnet: string }): Record<keyof
 }
 
 /** Statements that make both tables hold exactly our rules and leave the elements of their sets alone. */
-export function baseRuleset(options: { mark: string; subnet: string }): string[] {
-  const table = tableOf(options.mark)
+export function baseRuleset(realm: Realm): string[] {
+  const table = tableOf(realm.mark)
   const kind = (set: SetName) => (set === 'public' ? 'map' : 'set')
+  const hookOf = (chain: ChainSpec) => (chain.hook === undefined ? '' : ` { type ${chain.type} hook ${chain.hook} priority ${chain.priority}; policy accept; }`)
   return [
     ...families.map((family) => `add table ${family} ${table}`),
-    ...entriesOf(sets).map(([name, { family, type }]) => `add ${kind(name)} ${family} ${table} ${name} { type ${type}; }`),
-    ...entriesOf(chains).map(
-      ([name, { family, type, hook, priority }]) =>
-        `add chain ${family} ${table} ${name} { type ${type} hook ${hook} priority ${priority}; policy accept; }`,
-    ),
+    ...entriesOf(sets).map(([name, { family, type, interval }]) => `add ${kind(name)} ${family} ${table} ${name} { type ${type};${interval ? ' flags interval;' : ''} }`),
+    ...entriesOf(chains).map(([name, chain]) => `add chain ${chain.family} ${table} ${name}${hookOf(chain)}`),
     ...families.map((family) => `flush table ${family} ${table}`),
-    ...entriesOf(rules(options)).flatMap(([chain, lines]) => lines.map((line) => `add rule ${chains[chain].family} ${table} ${chain} ${line}`)),
+    ...entriesOf(rules(realm)).flatMap(([chain, lines]) => lines.map((line) => `add rule ${chains[chain].family} ${table} ${chain} ${line}`)),
   ]
 }
 
@@ -89,21 +131,32 @@ export const noRuleset = (mark: string): string[] =>
 /** Elements by set and key (`public 40000`): what follows `add element … {`. */
 export type Elements = Map<string, string>
 
-/** The elements of one link. */
-export function elementsOf(mark: string, { id, slice, ip, mac, ports, denyOutgoing, owner }: Link): [key: string, text: string][] {
-  const tap = `"${tapOf(mark, ip)}"`
-  const bridge = `"${bridgeOf(mark, slice)}"`
-  const found: [SetName, key: string, rest?: string][] = [
-    ['within', `${bridge} . ${bridge}`],
-    ['cards', `${tap} . ${mac} . ${ip}`, ` comment "${owner === undefined ? id : `${id}/${owner}`}"`],
-  ]
+/** The elements of one link, whose slice is as `segment` says. */
+export function elementsOf({ mark, subnet }: Realm, { id, ip, mac, ports, denyOutgoing, deny, owner }: Link, segment: Segment): [key: string, text: string][] {
+  const found: Element[] = [['cards', `"${tapOf(mark, ip)}" . ${mac} . ${ip}`, ` comment "${owner === undefined ? id : `${id}/${owner}`}"`]]
   if (denyOutgoing) found.push(['deny_out', ip])
+  const { near, far } = deny.length === 0 ? { near: deny, far: deny } : denyParts(cidrOf(subnet) as Cidr, deny)
+  for (const address of near) found.push(['near', `${ip} . ${address}`])
+  if (far.join() !== segment.far.join()) found.push(['apart', ip], ...far.map((address): Element => ['denied', `${ip} . ${address}`]))
   for (const [inner, outer] of Object.entries(ports)) {
     found.push(['public', String(outer), ` : ${ip} . ${inner}`])
     found.push(['open', `${outer} . ${ip}`])
   }
-  return found.map(([set, key, rest = '']) => [`${set} ${key}`, key + rest])
+  return found.map(keyed)
 }
+
+/** The elements of a slice as a whole. A bridge of a peer need not be there, and its name does not tell how long the slice is. */
+export function elementsOfSlice({ mark }: Realm, slice: string, { peers, far }: Segment): [key: string, text: string][] {
+  const bridge = `"${bridgeOf(mark, slice)}"`
+  return [
+    keyed(['within', `${bridge} . ${bridge}`]),
+    ...peers.map((peer) => keyed(['within', `${bridge} . "${bridgeOf(mark, peer)}"`, ` comment "${peer}"`])),
+    ...far.map((address) => keyed(['denied_all', `${slice} . ${address}`])),
+  ]
+}
+
+type Element = [set: SetName, key: string, rest?: string]
+const keyed = ([set, key, rest = '']: Element): [key: string, text: string] => [`${set} ${key}`, key + rest]
 
 /** Elements of one statement: enough to be fast, few enough that a complaint about one can be read. */
 const perStatement = 500

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { linkOn } from '../ground.ts'
+import { linkBook } from '../book.ts'
+import { linkOn, subnet } from '../ground.ts'
 import { bridgeOf, tapOf } from './names.ts'
-import { shapeOf, stepsBetween } from './shape.ts'
+import { shapeOf, stepsBetween, wholeOf } from './shape.ts'
 
 const mark = 'abcde'
 const [a, b, c] = [linkOn(0, 0, { owner: 7 }), linkOn(0, 1), linkOn(1, 0, { denyOutgoing: true })]
-const shape = (...links: (typeof a)[]) => shapeOf(mark, links)
+const shape = (...links: (typeof a)[]) => shapeOf({ mark, subnet }, wholeOf(linkBook(subnet, links)))
 const nothing = { replace: [], bridges: [], taps: [], added: new Map(), removed: [], remove: [] }
 const tap = (link: typeof a) => tapOf(mark, link.ip)
 
@@ -57,4 +58,29 @@ test('an element of the same key and other content is taken away and added; a ta
     ],
   )
   assert.equal(mended.bridges[0]?.make, false)
+})
+
+test('a list most links of a slice have is told once; who has another has its own', () => {
+  const deny = ['10.0.0.0/8', '192.0.2.7']
+  const all = Array.from({ length: 20 }, (_, at) => linkOn(0, at, { deny }))
+  const keys = ({ elements }: { elements: Map<string, string> }) => [...elements.keys()].filter((key) => /^(denied|apart|near)/.test(key)).sort()
+  const usual = ['denied_all 10.77.0.0/22 . 10.0.0.0/8', 'denied_all 10.77.0.0/22 . 192.0.2.7']
+  assert.deepEqual(keys(shape(...all)), usual)
+  assert.deepEqual(keys(shape(...all, linkOn(0, 30), linkOn(0, 31, { deny: ['198.51.100.0/24', '10.77.0.2'] }), linkOn(1, 0))), [
+    'apart 10.77.0.32',
+    'apart 10.77.0.33',
+    'denied 10.77.0.33 . 198.51.100.0/24',
+    ...usual,
+    'near 10.77.0.33 . 10.77.0.2',
+  ])
+})
+
+test('peers are elements of the slice, one for each direction it may send in', () => {
+  const steps = stepsBetween(shape(a, c), shape({ ...a, peers: [c.slice, '10.77.200.0/24'] }, c))
+  const names = [a.slice, '10.77.200.0/24', c.slice].map((slice) => `"${bridgeOf(mark, slice)}"`)
+  assert.deepEqual([...steps.added], [
+    [`within ${names[0]} . ${names[1]}`, `${names[0]} . ${names[1]} comment "10.77.200.0/24"`],
+    [`within ${names[0]} . ${names[2]}`, `${names[0]} . ${names[2]} comment "${c.slice}"`],
+  ])
+  assert.deepEqual([...steps.removed, ...steps.remove, ...steps.taps], [])
 })

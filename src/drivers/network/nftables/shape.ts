@@ -1,6 +1,8 @@
+import type { Book } from '../book.ts'
 import type { Link } from '../network.ts'
+import type { Segment } from '../segments.ts'
 import { bridgeOf, gatewayOf, tapOf } from './names.ts'
-import { type Elements, elementsOf } from './ruleset.ts'
+import { type Elements, elementsOf, elementsOfSlice, type Realm } from './ruleset.ts'
 
 /** Everything of this server on the machine, as it is or as it should be. */
 export interface Shape {
@@ -25,17 +27,26 @@ export interface Tap {
   doomed?: boolean
 }
 
-/** What there is for these links. */
-export function shapeOf(mark: string, links: Iterable<Link>): Shape {
+/** Links and the slices they are on, as a book tells them. */
+export interface Part {
+  links: readonly Link[]
+  segments: ReadonlyMap<string, Segment>
+}
+
+export const wholeOf = (book: Pick<Book, 'links' | 'segments'>): Part => ({ links: book.links(), segments: book.segments() })
+
+/** What there is for these. */
+export function shapeOf(realm: Realm, { links, segments }: Part): Shape {
+  const { mark } = realm
   const shape: Shape = { bridges: new Map(), taps: new Map(), elements: new Map() }
+  for (const [slice, segment] of segments) {
+    const { ip, prefixLength, mac } = gatewayOf(slice)
+    shape.bridges.set(bridgeOf(mark, slice), { address: `${ip}/${prefixLength}`, mac, up: true })
+    for (const [key, text] of elementsOfSlice(realm, slice, segment)) shape.elements.set(key, text)
+  }
   for (const link of links) {
-    const bridge = bridgeOf(mark, link.slice)
-    if (!shape.bridges.has(bridge)) {
-      const { ip, prefixLength, mac } = gatewayOf(link.slice)
-      shape.bridges.set(bridge, { address: `${ip}/${prefixLength}`, mac, up: true })
-    }
-    shape.taps.set(tapOf(mark, link.ip), { bridge, up: true, ...(link.owner === undefined ? {} : { owner: link.owner }) })
-    for (const [key, text] of elementsOf(mark, link)) shape.elements.set(key, text)
+    shape.taps.set(tapOf(mark, link.ip), { bridge: bridgeOf(mark, link.slice), up: true, ...(link.owner === undefined ? {} : { owner: link.owner }) })
+    for (const [key, text] of elementsOf(realm, link, segments.get(link.slice) as Segment)) shape.elements.set(key, text)
   }
   return shape
 }

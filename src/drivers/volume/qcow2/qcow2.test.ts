@@ -10,6 +10,8 @@ import { silentLog } from '../../../base/log.ts'
 import { realWorld } from '../../../base/world.ts'
 import { TtError } from '../../../model/errors.ts'
 import type { Disk } from '../../../model/plan.ts'
+import { growthContract } from '../growth.contract.ts'
+import { keepingContract } from '../keeping.contract.ts'
 import { volumeContract } from '../volume.contract.ts'
 import { qcow2 } from './qcow2.ts'
 
@@ -51,8 +53,14 @@ const qcow2Base = async (dir: string): Promise<Disk> => {
   return { path: made, format: 'qcow2', sizeBytes }
 }
 
-await volumeContract({ name: 'qcow2 on raw', factory: qcow2, base: rawBase, contents })
-await volumeContract({ name: 'qcow2 on qcow2', factory: qcow2, base: qcow2Base, contents, options: { clusterBits: 18 } })
+for (const subject of [
+  { name: 'qcow2 on raw', factory: qcow2, base: rawBase, contents },
+  { name: 'qcow2 on qcow2', factory: qcow2, base: qcow2Base, contents, options: { clusterBits: 18 } },
+]) {
+  await volumeContract(subject)
+  await growthContract(subject)
+  await keepingContract(subject)
+}
 
 test('a server that is killed while it makes volumes leaves whole ones or none', async () => {
   const kept = home('killed')
@@ -91,9 +99,42 @@ test('a volume whose bytes a power cut took is made anew, one with bytes never',
   writeFileSync(join(cut.dir, 'env.1.qcow2'), 'some of a guest’s data')
   const volumes = await qcow2(cut, {})
   assert.deepEqual(await volumes.list(), ['env.1'])
-  await volumes.create('env.1', { sizeBytes: 1 << 20 })
-  await assert.rejects(volumes.attach('env.1'), (fault) => fault instanceof TtError && fault.code === 'failed' && /damaged/.test(fault.message))
+  const damaged = (fault: unknown) => fault instanceof TtError && fault.code === 'failed' && /damaged/.test(fault.message)
+  await assert.rejects(volumes.create('env.1', { sizeBytes: 1 << 20 }), damaged)
+  await assert.rejects(volumes.attach('env.1'), damaged)
+  await assert.rejects(volumes.keep('env.1', join(own, 'kept')), damaged)
   assert.equal(readFileSync(join(cut.dir, 'env.1.qcow2'), 'utf8'), 'some of a guest’s data')
+})
+
+test('a guest that has forged its volume gets no file of the host into what is kept or grown', { skip: process.getuid?.() !== 0 && 'only root can give files away' }, async () => {
+  const secret = join(own, 'secret')
+  writeFileSync(secret, Buffer.alloc(1 << 20, 'nobody is to know'), { mode: 0o600 })
+  const volumes = await qcow2(home('forged'), {})
+  await volumes.create('env.0', { sizeBytes: 8 << 20, owner: 61_234 })
+  const { path } = await volumes.attach('env.0')
+  execFileSync('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-F', 'raw', '-b', secret, path])
+  const kept = join(own, 'kept')
+  const denied = (fault: unknown) => fault instanceof TtError && fault.code === 'failed' && fault.message.includes('Permission denied')
+  await assert.rejects(volumes.keep('env.0', kept), denied)
+  await assert.rejects(volumes.create('env.0', { sizeBytes: 2 ** 43, owner: 61_234 }), denied)
+  assert.deepEqual(readdirSync(own).filter((name) => name.startsWith('kept')), [])
+  chmodSync(secret, 0o644)
+  await volumes.keep('env.0', kept)
+  assert((await contents.read({ path: kept, format: 'qcow2', sizeBytes: 8 << 20 }, 0, 4096)).includes('nobody is to know'), 'the forgery itself is not what is tried here')
+})
+
+test('QEMU finds nothing wrong with what was grown and written and grown again', async () => {
+  const volumes = await qcow2(home('grown'), {})
+  const sizes = [3 << 20, 2 ** 29, 2 ** 29 + 512, 2 ** 41, 2 ** 42, 2 ** 42 + 2 ** 30, 2 ** 44]
+  for (const sizeBytes of sizes) {
+    await volumes.create('env.0', { base: await rawBase(own), sizeBytes })
+    const disk = await volumes.attach('env.0')
+    const info = JSON.parse(execFileSync('qemu-img', ['info', '--output=json', disk.path], { encoding: 'utf8' }))
+    assert.equal(info['virtual-size'], sizeBytes)
+    await contents.write(disk, sizeBytes - 4096, Buffer.alloc(4096, 5))
+    const check = JSON.parse(execFileSync('qemu-img', ['check', '-f', 'qcow2', '--output=json', disk.path], { encoding: 'utf8' }))
+    assert.deepEqual([check['check-errors'], check.corruptions, check.leaks], [0, undefined, undefined])
+  }
 })
 
 test('an option that is none is refused', async () => {

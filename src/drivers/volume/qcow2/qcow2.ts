@@ -1,13 +1,16 @@
-import { open, rm } from 'node:fs/promises'
+import { open, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { randomHex } from '../../../base/world.ts'
 import { diskFormatOf } from '../../../model/disk-format.ts'
 import { driverOptions } from '../../../model/driver-options.ts'
+import type { Call } from '../../../model/call.ts'
 import { asTtError, fail } from '../../../model/errors.ts'
 import { checkedBase, checkedSize, headOf } from '../volume-base.ts'
 import { volumeFiles } from '../volume-files.ts'
 import type { VolumeFactory } from '../volume.ts'
+import { growOverlay } from './growth.ts'
+import { imageProgram } from './image-program.ts'
 import { type OverlaySpec, overlayHeader } from './overlay.ts'
 
 const Options = v.strictObject({
@@ -38,18 +41,40 @@ export const qcow2: VolumeFactory = async (home, options) => {
       call?.signal?.throwIfAborted()
       const found = base && checkedBase(base, owner)
       const spec = { sizeBytes: checkedSize(id, sizeBytes, found?.sizeBytes), backing: found, clusterBits }
-      await files.make(id, owner, (temporary) => write(temporary, spec))
+      const grow = (path: string) => growOverlay(path, spec.sizeBytes)
+      await files.make(id, { sizeBytes: spec.sizeBytes, owner, fill: (temporary) => write(temporary, spec), sizeOf, grow })
     },
     async attach(id) {
       const path = await files.find(id)
-      const { format, sizeBytes } = diskFormatOf(headOf(path).head)
-      if (format === 'qcow2' && sizeBytes !== undefined) return { path, format, sizeBytes }
-      return fail('failed', `the header of volume ${id} is damaged`, { subject: `volume/${id}`, remedy: `look at ${path} with qemu-img check` })
+      return { path, format: 'qcow2', sizeBytes: sizeOf(path) }
+    },
+    async keep(id, file, call) {
+      call?.signal?.throwIfAborted()
+      await files.keep(id, file, (volume, temporary) => flatten(volume, temporary, { clusterBits, call }))
+      return { path: file, format: 'qcow2', sizeBytes: sizeOf(file), readOnly: true }
     },
     destroy: (id) => files.destroy(id),
     list: () => files.list(),
     async [Symbol.asyncDispose]() {},
   }
+}
+
+/** What the header says, which is all that is trusted of a volume that a guest had. */
+function sizeOf(path: string): number {
+  const { format, sizeBytes } = diskFormatOf(headOf(path).head)
+  if (format === 'qcow2' && sizeBytes !== undefined) return sizeBytes
+  return fail('failed', `the header of the volume ${path} is damaged`, { remedy: `look at it with qemu-img check` })
+}
+
+/** Writes volume and base as one. The file is made here, and is the owner's for as long as the owner's program fills it. */
+async function flatten(volume: string, to: string, { clusterBits, call }: { clusterBits: number; call?: Call }): Promise<void> {
+  await write(to, { sizeBytes: sizeOf(volume), clusterBits })
+  await using file = await open(to, 'r+')
+  const isRoot = process.getuid?.() === 0
+  const { uid, gid } = await stat(volume)
+  if (isRoot) await file.chown(uid, gid)
+  await imageProgram(volume, ['convert', '-n', '--target-is-zero', '-f', 'qcow2', '-O', 'qcow2', volume, '/dev/fd/3'], { output: file.fd, call })
+  if (isRoot) await file.chown(0, 0)
 }
 
 async function write(path: string, spec: OverlaySpec): Promise<void> {

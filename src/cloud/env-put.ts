@@ -1,0 +1,148 @@
+import { randomHex, type World } from '../base/world.ts'
+import { builtInUser } from './token-meaning.ts'
+import type { PutOptions } from '../model/cloud.ts'
+import type { EnvSpec } from '../model/env.ts'
+import { fail } from '../model/errors.ts'
+import { countVms, type Demand, demandOf, minus, nothing, plus } from '../model/expand.ts'
+import type { ImageSpec } from '../model/image.ts'
+import { shown } from '../model/names.ts'
+import { type EnvRecord, keys, type PhaseRecord } from '../model/records.ts'
+import type { TaskVerb } from '../model/task.ts'
+import { duration } from '../model/units.ts'
+import type { Write } from '../store/store.ts'
+import type { ViewEntry } from '../store/view.ts'
+import { admit, checkHost, checkLifetime, checkQuota } from './admission.ts'
+import type { EnvParts } from './parts.ts'
+import { brokenImages, onlineHosts, usableImages } from './facts.ts'
+import { resolved } from './groups.ts'
+import type { LedgerPlan, LedgerState } from './ledger.ts'
+import { demandOn } from './placement.ts'
+import { isRepeat, supersedes, taskOf } from './task-records.ts'
+import { phaseOf, type Truth } from './truth.ts'
+import { usedBy } from './users.ts'
+
+export type EnvPut = Omit<PutOptions<'env'>, 'spec'> & {
+  name: string
+  /** The spec as its caller wrote it, checked. */
+  checked: EnvSpec
+}
+
+/** Plans a put: an ENV made or changed in one commit with its task. Undefined where nothing is to be changed. */
+export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }: EnvPut, { used, creating }: LedgerState): LedgerPlan | undefined {
+  const subject = `env/${name}`
+  const seen = truth.envs.entry(keys.env(name))
+  if (seen && options.uid === seen.value.uid && options.expect === 'absent') return // Its own earlier try, whatever became of it.
+  if (isRepeat(truth, options.task, name)) return
+  const old = seen && replaceable(truth, seen.value) ? undefined : seen
+  checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
+  checkUid(truth, options.uid, old?.value.uid, subject)
+  const owner = old?.value.owner ?? options.owner ?? 'admin'
+  const spec = resolved(options.checked, imagesFor(truth, owner), { limits, broken: brokenImages(truth), subject, ...(old ? { before: old.value.spec } : {}) })
+  if (spec.host !== undefined && !truth.hosts.get(keys.host(spec.host))) {
+    fail('not_found', `there is no host ${shown(spec.host)}`, { subject, remedy: 'see `tt status --server`' })
+  }
+  if (old && JSON.stringify(spec) === JSON.stringify(old.value.spec)) return // Nothing to change, so nothing changes.
+  if (spec.lifetimeSeconds !== old?.value.spec.lifetimeSeconds || spec.longLife !== old.value.spec.longLife) checkLifetime(spec, limits, subject)
+  if (old) checkTime(old.value, spec, world.now())
+  const verb = verbOf(old?.value.spec, spec)
+  if (old && (verb === 'stop' || verb === 'start')) checkInterval(old.value, limits.powerIntervalSeconds, world.now())
+  const before = old ? demandOf(old.value.spec) : nothing
+  const wanted = admit(spec, { before, used, hosts: onlineHosts(truth), subject })
+  const account = truth.users.get(keys.user(owner))
+  if (account) checkQuota(wanted, { before, used: usedBy(truth, owner), quota: account.spec.quota, owner, subject })
+  const grows = old !== undefined && checkHosts(truth, old.value, spec)
+
+  const now = new Date(world.now()).toISOString()
+  const held = verb === 'create' && (truth.openTasks.queued.size > 0 || creating >= limits.creationsMax)
+  const { expired: _expired, ...kept } = old?.value ?? {}
+  const record: EnvRecord = {
+    ...(old ? (kept as EnvRecord) : { name, uid: options.uid ?? newUid(world), owner, created: now }),
+    ...(verb === 'stop' || verb === 'start' ? { powered: now } : {}),
+    task: options.task ?? newUid(world),
+    spec,
+  }
+  const task = taskOf(record, { verb, state: held ? 'queued' : 'running', now, limitSeconds: verb === 'create' ? spec.deadlineSeconds : limits.changeSeconds, total: countVms(spec) })
+  const phase: PhaseRecord = { uid: record.uid, phase: 'creating', since: now, ...(held ? { held } : {}) }
+  return {
+    writes: [
+      { key: keys.env(name), value: record, expect: seen?.revision ?? 'absent' },
+      ...(old ? [] : [{ key: keys.phase(name), value: phase }]),
+      { key: keys.task(task.id), value: task, expect: 'absent' },
+      ...supersedes(truth, record, verb, now),
+    ],
+    used: plus(minus(used, before), wanted),
+    creating: creating + (verb === 'create' && !held ? 1 : 0),
+    touches: [subject, `uid/${record.uid}`, `task/${task.id}`, ...(account ? [`owner/${owner}`] : []), ...(grows ? ['hosts'] : [])],
+  }
+}
+
+/** 60 bits: unguessable is not needed, unique is. */
+export const newUid = (world: World) => BigInt(`0x${randomHex(world, 8)}`).toString(36).slice(0, 12).padStart(4, '0')
+
+function verbOf(old: EnvSpec | undefined, spec: EnvSpec): TaskVerb {
+  if (!old) return 'create'
+  if (old.stopped === spec.stopped) return 'update'
+  return spec.stopped ? 'stop' : 'start'
+}
+
+/** Images this owner may use: everybody's, and those kept from their own disks. */
+function imagesFor(truth: Truth, owner: string): Map<string, ImageSpec> {
+  const all = usableImages(truth)
+  if (owner === builtInUser || truth.users.get(keys.user(owner))?.spec.role === 'admin') return all
+  return new Map([...all].filter(([, image]) => image.owner === undefined || image.owner === owner))
+}
+
+/** A failed ENV whose hosts hold nothing of it any more: only an explanation, in nobody's way. */
+const replaceable = (truth: Truth, record: EnvRecord) => record.removing === undefined && phaseOf(truth, record)?.released === true
+
+function checkExpected(name: string, old: { record: EnvRecord; revision: string } | undefined, options: Pick<EnvPut, 'expect'>): void {
+  const subject = `env/${name}`
+  if (old?.record.removing !== undefined) fail('conflict', `ENV ${name} is being removed`, { subject, remedy: 'try again in a moment' })
+  if (options.expect === 'absent' && old) fail('exists', `there is an ENV ${name} already`, { subject, remedy: `choose another name, or \`tt env del ${name}\` first` })
+  if (options.expect === undefined || options.expect === 'absent') return
+  if (!old) fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject, remedy: 'see `tt env list`' })
+  if (options.expect !== old.revision) fail('conflict', `ENV ${name} was changed meanwhile`, { subject, remedy: 'read it again and repeat the change' })
+}
+
+function checkUid(truth: Truth, uid: string | undefined, own: string | undefined, subject: string): void {
+  if (uid === undefined) return
+  if (!/^[a-z0-9]{4,32}$/.test(uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
+  if (uid !== own && truth.envs.values().some((env) => env.uid === uid)) fail('conflict', `the uid ${uid} belongs to another ENV`, { subject, remedy: 'choose another, or none' })
+}
+
+/** Nothing dies of a slip: an end that is over already is refused, and what has ended does not run on unless it gets more time. */
+function checkTime({ name, created, spec: old }: EnvRecord, spec: EnvSpec, nowMs: number): void {
+  const subject = `env/${name}`
+  if (spec.lifetimeSeconds === null || Date.parse(created) + spec.lifetimeSeconds * 1000 > nowMs) return
+  if (spec.lifetimeSeconds !== old.lifetimeSeconds) {
+    fail('invalid', `the life time of ${spec.lifetimeSeconds} s, counted from its creation, is over already`, { subject, remedy: `\`tt env del ${name}\` deletes it` })
+  }
+  if (!spec.stopped) fail('conflict', `the time of ENV ${name} is over`, { subject, remedy: `give it more: \`tt env update ${name} --life-time +1h\`` })
+}
+
+function checkInterval({ name, powered }: EnvRecord, intervalSeconds: number, nowMs: number): void {
+  const leftMs = powered === undefined ? 0 : Date.parse(powered) + intervalSeconds * 1000 - nowMs
+  if (leftMs > 0) fail('not_ready', `ENV ${name} was stopped or started a moment ago: wait ${duration(Math.ceil(leftMs / 1000))}`, { subject: `env/${name}`, remedy: `between two of these are at least ${duration(intervalSeconds)} here` })
+}
+
+/** What VMs already are on a host need of it must fit there: their disks are on it. False if they need no more than before. */
+function checkHosts(truth: Truth, env: EnvRecord, spec: EnvSpec): boolean {
+  const before = demandOf(env.spec)
+  const after = demandOf(spec)
+  if (after.cpu <= before.cpu && after.memMb <= before.memMb && after.diskMb <= before.diskMb) return false
+  for (const host of truth.tally.of(env.uid).hosts.keys()) {
+    const on = (wish: EnvSpec): Demand => demandOn(truth, host, { ...env, spec: wish })
+    const used = demandOn(truth, host)
+    checkHost(host, onlineHosts(truth, host)[0], { used, before: on(env.spec), after: on(spec), subject: `env/${env.name}` })
+  }
+  return true
+}
+
+/** What marks an ENV to go, with its task. */
+export function removal(parts: Pick<EnvParts, 'truth' | 'world'>, { value: env, revision }: ViewEntry<EnvRecord>, options: { task?: string; keepDisks?: boolean; limitSeconds: number }): Write[] {
+  const { truth, world } = parts
+  const now = new Date(world.now()).toISOString()
+  const record: EnvRecord = { ...env, removing: now, task: options.task ?? newUid(world), ...(options.keepDisks ? { keepDisks: true } : {}) }
+  const task = taskOf(record, { verb: 'remove', state: 'running', now, limitSeconds: options.limitSeconds, total: countVms(env.spec) })
+  return [{ key: keys.env(env.name), value: record, expect: revision }, { key: keys.task(task.id), value: task, expect: 'absent' }, ...supersedes(truth, record, 'remove', now)]
+}

@@ -1,0 +1,37 @@
+import { fail } from '../model/errors.ts'
+import { type EnvRecord, keys, type TaskRecord } from '../model/records.ts'
+import type { TaskState, TaskVerb } from '../model/task.ts'
+import type { Write } from '../store/store.ts'
+import type { Truth } from './truth.ts'
+
+/** The task of a change, as it is written with it. */
+export function taskOf(env: EnvRecord, { verb, state, now, limitSeconds, total }: { verb: TaskVerb; state: TaskState; now: string; limitSeconds: number; total: number }): TaskRecord {
+  const { name, uid, owner, task: id = '' } = env
+  return { id, verb, env: name, envUid: uid, owner, created: now, state, limitSeconds, total, ...(state === 'running' ? { started: now } : {}) }
+}
+
+export const isOver = ({ state }: TaskRecord): boolean => state !== 'queued' && state !== 'running'
+
+/** Whether a change with this id was made before. An id that is another ENV's is refused. */
+export function isRepeat(truth: Truth, id: string | undefined, env: string): boolean {
+  if (id === undefined) return false
+  const subject = `env/${env}`
+  if (!/^[a-z0-9]{4,32}$/.test(id)) fail('invalid', 'the id of a task is 4 to 32 of a-z and 0-9', { subject })
+  const known = truth.tasks.get(keys.task(id))
+  if (known && known.env !== env) fail('conflict', `the task ${id} is another's`, { subject, remedy: 'choose another id, or none' })
+  return known !== undefined
+}
+
+/**
+ * Ends the tasks that a change makes pointless: starts by a stop, stops by a start, all by a removal. Updates go on: what they asked for is
+ * part of what is wanted now.
+ */
+export function supersedes(truth: Truth, env: EnvRecord, verb: TaskVerb, now: string): Write[] {
+  const pointless: readonly TaskVerb[] = verb === 'remove' ? ['create', 'update', 'start', 'stop'] : verb === 'stop' ? ['start'] : verb === 'start' ? ['stop'] : []
+  return [...truth.openTasks.of(env.uid)].flatMap((id) => {
+    const task = truth.tasks.get(keys.task(id))
+    if (!task || isOver(task) || !pointless.includes(task.verb)) return []
+    const record: TaskRecord = { ...task, state: 'cancelled', ended: now, problem: { code: 'cancelled', message: verb === 'remove' ? 'the ENV was deleted' : `a ${verb} came after it`, subject: `env/${env.name}` } }
+    return [{ key: keys.task(id), value: record }]
+  })
+}

@@ -1,0 +1,77 @@
+import type { Log } from '../base/log.ts'
+import { expandOne } from '../model/expand.ts'
+import { fail } from '../model/errors.ts'
+import { parseVmId, vmName } from '../model/names.ts'
+import { type EnvRecord, keys, lastPart } from '../model/records.ts'
+import type { Engine } from '../drivers/engine/engine.ts'
+import type { Catalogue } from './images.ts'
+import type { KeptDisks } from './kept-disks.ts'
+import { follow } from '../store/follow.ts'
+import { Loop } from '../base/loop.ts'
+import type { World } from '../base/world.ts'
+import type { HostViews } from './views.ts'
+
+/** Disks that outlive their VMs, because their ENV's owner asked for it; and images made of them that nobody wants any more. */
+export interface Keeping extends AsyncDisposable {
+  /** Called when a VM is to go: its disk is an image when this resolves, if that was asked for and it has a disk worth it. */
+  keepIfAsked(id: string, signal: AbortSignal): Promise<void>
+}
+
+export interface KeepingOptions {
+  name: string
+  views: HostViews
+  images: Catalogue
+  kept: KeptDisks
+  engines: ReadonlyMap<string, Engine>
+  world: World
+  log: Log
+}
+
+export function runKeeping(options: KeepingOptions): Keeping {
+  const { views, images, kept, engines, world, log } = options
+  const loop = new Loop(
+    async (name) => {
+      if (!images.get(name)?.spec.owner || users(options, name)) return
+      await kept.drop(name)
+      await images.dirsChanged()
+      log.info('a kept disk was deleted', { image: name })
+    },
+    { name: 'unwanted images', world, backoffMs: { first: 200, last: 10_000 }, onFault: (image, fault) => log.warn('an image could not be deleted', { image, fault: String(fault) }) },
+  )
+  const touchAll = () => {
+    for (const { value } of views.unwanted.entries()) loop.touch(value.image)
+  }
+  const stops = [follow(views.unwanted, (_key, now) => now && loop.touch(now.image)), views.claims.onChange(({ value }) => !value && touchAll()), views.hosts.onChange(touchAll)]
+  return {
+    async keepIfAsked(id, signal) {
+      const found = wanted(options, id)
+      if (!found) return
+      const { env, index, image } = found
+      const vm = vmName(env.name, index)
+      const base = images.get(image) ?? fail('not_found', `the disk of ${vm} is to be kept, and its image ${image} is gone`, { subject: `vm/${vm}`, remedy: 'bring the image back' })
+      for (const engine of engines.values()) await engine.destroy(id) // Its disk must be at rest.
+      const wish = expandOne({ ...env, spec: { ...env.spec, kicked: [] } }, index)
+      const { cpu, memMb } = wish ?? base.spec
+      const name = await kept.keep({ vm: { id, env: env.name, index, cpu, memMb }, owner: env.owner, image: base }, { signal })
+      await images.dirsChanged()
+      log.info('the disk of a VM was kept', { vm, image: name })
+    },
+    async [Symbol.asyncDispose]() {
+      stops.forEach((stop) => stop())
+      await loop[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** What of a VM is to be kept: one that ran, of an ENV that did not fail. */
+function wanted({ views }: KeepingOptions, id: string): { env: EnvRecord; index: number; image: string } | undefined {
+  const parts = parseVmId(id)
+  const env = parts && views.envOf(parts.envUid)
+  const record = views.vms.get(keys.vm(id))
+  if (!env || !record?.image || !(env.keepDisks || env.spec.keepDisks)) return undefined
+  if (record.state === 'failed' || record.state === 'starting' || views.phases.get(keys.phase(env.name))?.phase === 'failed') return undefined
+  return { env, index: parts.index, image: record.image }
+}
+
+/** Whether a VM of this host was made from the image: its disk may rest on it. */
+const users = ({ views, name }: KeepingOptions, image: string): boolean => views.vms.entries().some(({ key, value }) => value.image === image && views.claims.get(keys.claim(lastPart(key)))?.host === name)
