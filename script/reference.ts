@@ -6,12 +6,14 @@ import { commandManual, settingTable } from '../src/base/usage.ts'
 import { serverCommands } from '../src/bin/server-commands.ts'
 import { serverSchema } from '../src/bin/server-settings.ts'
 import { cliReference } from '../src/cli/reference.ts'
+import { rolesReference } from '../test/roles-table.ts'
 
 const dir = 'docs/reference'
 const pages: Record<string, string> = {
   'tt.md': await cliReference(),
   'ttserver.md': serverReference(),
   'api.md': apiReference(),
+  'roles.md': rolesReference(),
   'openapi.json': `${JSON.stringify(openapi(), null, 2)}\n`,
 }
 

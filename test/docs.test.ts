@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -35,5 +35,20 @@ test('links between pages lead somewhere', () => {
       if (/^[a-z]+:/.test(target)) continue
       assert.ok(existsSync(join(root, page, '..', target)), `${page} leads to ${target}, which is not there`)
     }
+  }
+})
+
+test('the example of docs/how-to/queue.md runs as it stands', { timeout: 30_000 }, async () => {
+  const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, 'docs/how-to/queue.md'), 'utf8')) ?? []
+  const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: Record<string, { default: string }> }
+  const source = (name: string) => join(root, exports[name]?.default.replace('./dist/', 'src/').replace(/\.js$/, '.ts') ?? '')
+  const dir = mkdtempSync(join(tmpdir(), 'tt-docs-'))
+  try {
+    const file = join(dir, 'example.ts')
+    writeFileSync(file, example.replaceAll(/'tt-cloud\/(\w+)'/g, (_all, name: string) => JSON.stringify(source(`./${name}`))))
+    const out = await new Promise<string>((resolve) => execFile(process.execPath, ['--disable-warning=ExperimentalWarning', file], { timeout: 20_000 }, (_fault, stdout, stderr) => resolve(`${stdout}${stderr}`)))
+    assert.equal(out, 'alpine, fetched; debian, fetched; alpine, fetched\n')
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
   }
 })

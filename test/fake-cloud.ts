@@ -12,7 +12,7 @@ import { fake as fakeEngine } from '../src/drivers/engine/fake.ts'
 import { fake as fakeNetwork } from '../src/drivers/network/fake.ts'
 import type { NetworkDriver } from '../src/drivers/network/network.ts'
 import { fake as fakeVolume } from '../src/drivers/volume/fake.ts'
-import { runHost } from '../src/host/host.ts'
+import { type HostOptions, runHost } from '../src/host/host.ts'
 import type { Cloud } from '../src/model/cloud.ts'
 import type { Demand } from '../src/model/expand.ts'
 import type { Store } from '../src/store/store.ts'
@@ -42,6 +42,8 @@ export interface FakeCloudOptions {
   ports?: { from: number; to: number }
   /** Folders with images besides the engine's own. */
   imageDirs?: string[]
+  /** What is otherwise about the host. */
+  host?: Partial<HostOptions>
   /** Puts something between the host and its drivers. */
   around?: { engine?: (engine: Engine) => Engine; network?: (network: NetworkDriver) => NetworkDriver }
 }
@@ -53,7 +55,7 @@ const manyPorts = { from: 40_000, to: 59_999 }
  * Cluster and one host in this process, on the fakes: everything real but the guests. Called again with the same directory and store it is the same
  * server started anew.
  */
-export async function fakeCloud({ dir, store, engine = {}, around = {}, world = realWorld, effects = plainEffects(), total = roomy, ports = manyPorts, imageDirs = [], limits }: FakeCloudOptions): Promise<FakeCloud> {
+export async function fakeCloud({ dir, store, engine = {}, around = {}, world = realWorld, effects = plainEffects(), total = roomy, ports = manyPorts, imageDirs = [], limits, host: otherwise = {} }: FakeCloudOptions): Promise<FakeCloud> {
   await using building = new AsyncDisposableStack()
   const kept = store ?? building.use(memoryStore({ world }))
   const home = (kind: string) => {
@@ -86,6 +88,7 @@ export async function fakeCloud({ dir, store, engine = {}, around = {}, world = 
       expected: new Set(['engine', 'volume', 'network', 'images', 'kept', 'store']),
       uidOf: () => undefined,
       boot: 'this one',
+      ...otherwise,
     }),
   )
   const cloud = building.use(await cluster({ store: kept, world, log: silentLog, version: '0', peer: (name) => (name === 'one' ? host.peer : undefined), limits: { copiesMax: 20_000, ...limits } }))

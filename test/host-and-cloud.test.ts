@@ -52,7 +52,7 @@ test('of two users who take one name at once, one gets it and the other is refus
   await Promise.all([ann.collection('env').put('twice', { spec: spec(1) }), ann.collection('env').put('twice', { spec: spec(1) })])
 })
 
-test('many changes at once on one ledger all come through', async () => {
+test('[M02] many changes at once on one ledger all come through', async () => {
   using home = temporaryDir('ledger')
   await using made = await fakeCloud(home)
   const envs = made.cloud.collection('env')
@@ -90,7 +90,7 @@ test('an ENV made smaller while it is created is not ready by the VMs it loses',
   await until(phaseIs(cloud, 'e', 'ready'))
 })
 
-test('a VM that is not there does not hold up what is said to the others', async () => {
+test('[F07] a VM that is not there does not hold up what is said to the others', async () => {
   using home = temporaryDir('stdin')
   let held = true
   const around = { engine: (engine: Engine): Engine => ({ ...engine, start: async (plan, call) => { while (held && plan.id.endsWith('.1')) await new Promise((resolve) => setTimeout(resolve, 5)); await engine.start(plan, call) } }) }
@@ -116,7 +116,7 @@ test('a VM that is not there does not hold up what is said to the others', async
   held = false
 })
 
-test('removing an ENV does not wait for the slow starts of another, and what is not wanted any more is not started', async () => {
+test('[fault 30] removing an ENV does not wait for the slow starts of another, and what is not wanted any more is not started', async () => {
   using home = temporaryDir('starving')
   const started: string[] = []
   let slow = false
@@ -189,7 +189,7 @@ test('a stop that was cut short, and was taken back, does not leave the VM ended
   await until(allAre(cloud, 'e', 'ready'), within(3000, 'the VM'))
 })
 
-test('a living ENV can be cut off from the outside', async () => {
+test('[E08] a living ENV can be cut off from the outside', async () => {
   using home = temporaryDir('denied')
   const links = new Map<string, Link>()
   const around = { network: (network: NetworkDriver): NetworkDriver => ({ ...network, change: async (wish) => (wish.put.forEach((link) => links.set(link.id, link)), network.change(wish)) }) }
@@ -220,7 +220,7 @@ test('a watch tells of the end of VMs that were never claimed', async () => {
   await watching
 })
 
-test('a VM takes commands after a restart also when its image is gone', async () => {
+test('[H13] a VM takes commands after a restart also when its image is gone', async () => {
   using home = temporaryDir('imageless')
   await using store = memoryStore({ world: realWorld })
   {
@@ -236,7 +236,7 @@ test('a VM takes commands after a restart also when its image is gone', async ()
   await until(exits, within(3000, 'its channel'))
 })
 
-test('a VM that was added and could not be made is named by its ENV', async () => {
+test('[M09] a VM that was added and could not be made is named by its ENV', async () => {
   using home = temporaryDir('added')
   await using made = await fakeCloud({ ...home, engine: { failStart: ['*.1'] } })
   const envs = made.cloud.collection('env')

@@ -173,6 +173,14 @@ test('L06: SIGHUP takes over what can change in life and names what needs a rest
     assert.ok(await eventually('a line of debugging', () => lines(server).find(({ level }) => level === 'debug')))
     assert.deepEqual(await server.json('env', 'show', 'steady'), before)
 
+    set({ memTotal: 8192, cpuMax: 7 })
+    const said = await server.tt('reload', '--json')
+    assert.equal(said.code, 0, said.stderr)
+    assert.match(said.stdout, /"changed":\["imagePath","logLevel","cpuMax"\]/)
+    set({ memTotal: 8192, cpuMax: 8, logLevel: 'debug' })
+    process.kill(pidOf(server), 'SIGHUP')
+    await eventually('one more reload', () => lines(server).filter(({ message }) => message === 'settings were read again')[2])
+
     for (const [wrong, why] of [['{"cpuMax": 0}', /cpuMax in .* is 0, allowed is/], ['{"cpuMaxx": 1}', /unknown key "cpuMaxx"; did you mean "cpuMax"/], ['{', /is not JSON/]] as const) {
       writeFileSync(config, wrong)
       process.kill(pidOf(server), 'SIGHUP')

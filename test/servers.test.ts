@@ -49,7 +49,7 @@ describe('bad input to a server and its client', () => {
     })
   }
 
-  it('a name in use is refused and the ENV there is untouched', async () => {
+  it('[B02] a name in use is refused and the ENV there is untouched', async () => {
     const made = await server.tt(...add('twice'))
     assert.equal(made.code, 0, made.stderr)
     const before = await server.json('env', 'show', 'twice')
@@ -62,7 +62,7 @@ describe('bad input to a server and its client', () => {
     assert.deepEqual(((await server.json('env', 'list')) as { envs: unknown[] }).envs, [], 'the second was deleted although the first failed')
   })
 
-  it('answers nothing but /ping without a token', async () => {
+  it('J02: answers nothing but /ping without a token', async () => {
     const at = (path: string, headers = {}) => fetch(`http://127.0.0.1:${server.port}${path}`, { headers })
     assert.equal((await at('/ping')).status, 200)
     for (const path of ['/version', '/v1', '/v1/env', '/v1/openapi.json', '/metrics', '/nothing']) {
@@ -71,7 +71,7 @@ describe('bad input to a server and its client', () => {
     }
   })
 
-  it('keeps its token to itself', () => {
+  it('J03: keeps its token to itself', () => {
     const token = join(server.dir, 'data', 'token')
     assert.equal(statSync(token).mode & 0o777, 0o600)
     for (const name of ['journal.ndjson', 'store/store.sqlite']) assert.equal(statSync(join(server.dir, 'data', name)).mode & 0o077, 0, name)
@@ -79,7 +79,7 @@ describe('bad input to a server and its client', () => {
   })
 })
 
-test('a server that is not there is said to be not there, soon, and settings stay as they were', async () => {
+test('A01: a server that is not there is said to be not there, soon, and settings stay as they were', async () => {
   await using server = serverGround(roomy)
   await server.start()
   assert.equal((await server.tt('config', '--serv-addr', '127.0.0.1', '--serv-port', String(server.port))).code, 0)
@@ -91,7 +91,7 @@ test('a server that is not there is said to be not there, soon, and settings sta
   assert.equal(readFileSync(join(server.dir, 'config.json'), 'utf8'), kept)
 })
 
-test('two servers on one machine need no further flag', async () => {
+test('[H02] two servers on one machine need no further flag', async () => {
   await using one = serverGround(roomy)
   await using two = serverGround(roomy)
   await Promise.all([one.start(), two.start()])
@@ -105,7 +105,7 @@ test('two servers on one machine need no further flag', async () => {
   assert.notEqual(refused.exitCode, 0, 'one data directory has one server')
 })
 
-test('what was acknowledged is there after kill -9, and the store knows no other end', { timeout: 60_000 }, async () => {
+test('[H13] what was acknowledged is there after kill -9, and the store knows no other end', { timeout: 60_000 }, async () => {
   await using server = serverGround(roomy)
   await server.start()
   for (const name of ['a', 'b', 'c']) assert.equal((await server.tt('env', 'add', name, '-s', 'micro', '-d', '2')).code, 0)
@@ -117,7 +117,7 @@ test('what was acknowledged is there after kill -9, and the store knows no other
   assert.equal((await server.tt('doctor', '--leaks')).code, 0)
 })
 
-test('an ENV whose VM cannot be made fails as a whole, says why, and gives everything back', { timeout: 60_000 }, async () => {
+test('[B04] an ENV whose VM cannot be made fails as a whole, says why, and gives everything back', { timeout: 60_000 }, async () => {
   await using server = serverGround([...roomy, '--drivers', JSON.stringify({ engine: { fake: { failStart: ['*.2'] } } })])
   await server.start()
   const added = await server.tt('env', 'add', 'bad', '-s', 'micro', '-d', '3')
@@ -133,7 +133,7 @@ test('an ENV whose VM cannot be made fails as a whole, says why, and gives every
   assert.equal((await server.tt('doctor', '--leaks')).code, 0)
 })
 
-test('an ENV ends by itself at its end', { timeout: 60_000 }, async () => {
+test('[B16] an ENV ends by itself at its end', { timeout: 60_000 }, async () => {
   await using server = serverGround(roomy)
   await server.start()
   assert.equal((await server.tt('env', 'add', 'short', '-s', 'micro', '-l', '30')).code, 0)

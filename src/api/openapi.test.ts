@@ -28,7 +28,7 @@ describe('the OpenAPI document', () => {
     assert.equal(text, readFileSync(golden, 'utf8'), 'if the change is meant: TT_GOLDEN=write, and look at the difference')
   })
 
-  it('has every route once, and no other', () => {
+  it('[L01] has every route once, and no other', () => {
     const described = operations().map(({ path, method, operation }) => `${String(operation.operationId)} ${method.toUpperCase()} ${path}`)
     assert.deepEqual(described.sort(), routes.map(({ id, method, path }) => `${id} ${method} ${path.replace('+}', '}')}`).sort())
     assert.equal(new Set(operations().map(({ operation }) => operation.operationId)).size, routes.length)
@@ -61,7 +61,7 @@ describe('the OpenAPI document', () => {
     assert.ok(!text.includes('$schema'))
   })
 
-  it('describes what is answered', async () => {
+  it('[P07] describes what is answered', async () => {
     const cloud = sampleCloud()
     await cloud.collection('env').put('demo', { spec: { groups: [{ image: 'sample:micro' }] } })
     for (const kind of kinds) {

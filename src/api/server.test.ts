@@ -17,7 +17,7 @@ async function withDemo() {
 }
 
 describe('the server', () => {
-  it('answers nothing but /ping without a token', async () => {
+  it('[L04] answers nothing but /ping without a token', async () => {
     await using served = await withDemo()
     const { port } = served
     const ping = await ask(port, 'GET', '/ping', { token: '' })
@@ -106,7 +106,7 @@ describe('the server', () => {
     assert.equal(cloud.watches.size, 0)
   })
 
-  it('runs commands, one frame per line', async () => {
+  it('[F01] runs commands, one frame per line', async () => {
     await using served = await withDemo()
     const { port } = served
     const run = async (body: object) => {
@@ -149,7 +149,7 @@ describe('the server', () => {
     assert.equal((await ask(port, 'GET', '/v1/session')).status, 400)
   })
 
-  it('shows the serial line as it is', async () => {
+  it('[F18] shows the serial line as it is', async () => {
     await using served = await withDemo()
     const { port } = served
     const { status, headers, text } = await ask(port, 'GET', '/v1/env/demo/vm/1/logs')

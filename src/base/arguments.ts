@@ -122,7 +122,7 @@ export function parseCommand(command: Command, args: readonly string[], more: re
   const own = new Set(command.flags.flatMap(({ long, short }) => [long, short]))
   const inherited = more.filter(({ long }) => !own.has(long)).map((flag) => (own.has(flag.short) ? { ...flag, short: undefined } : flag))
   const parsed = parseArguments(args, [...command.flags, ...inherited], { rest: command.rest !== undefined })
-  if (parsed.wrong || parsed.given.has('help')) return parsed
+  if (parsed.wrong || parsed.given.has('help') || parsed.given.has('version')) return parsed
   const missing = command.flags.find(({ long, required }) => required && !parsed.given.has(long))
   if (missing) return { wrong: { message: `--${missing.long} is missing: ${missing.about}` } }
   const { operands } = parsed.given

@@ -18,7 +18,7 @@ const flags = (line: string): Sources['flags'] => parseArguments(line.split(' ')
 const env = (variables: Record<string, string>): Sources['env'] => ({ variables, prefix: 'TT_' })
 const file = (value: unknown): Sources['file'] => ({ path: '/etc/tt.json', text: typeof value === 'string' ? value : JSON.stringify(value) })
 
-test('the first of flag, environment, file and default that has a value gives it, and says so', () => {
+test('[L05] the first of flag, environment, file and default that has a value gives it, and says so', () => {
   const all = { flags: flags('--server-port 4'), env: env({ TT_PORT: '3' }), file: file({ port: 2 }) }
   const cases: [Sources, number, string][] = [
     [all, 4, '--serv-port'],
@@ -70,7 +70,7 @@ test('variables of others are left alone', () => {
   for (const name of ['TT_IMAGE_CACHE', 'TT_SERV_ADDR', 'PORT', 'TTPORT']) assert.equal(settle(schema, { env: env({ [name]: 'x' }) }).values.port, 9527)
 })
 
-test('shown settings have their origins and no secrets', () => {
+test('[L05] shown settings have their origins and no secrets', () => {
   const rows = settingRows(schema, settle(schema, { env: env({ TT_TOKEN: 'hunter2' }), file: file({ paths: ['a', 'b'] }) }))
   assert.deepEqual(
     rows.map(({ key, value, origin }) => [key, value, origin]),

@@ -17,7 +17,7 @@ test('the settings lie where the environment says, else in the home', () => {
   assert.equal(clientFiles({ HOME: '/h', TT_CONFIG: '/c.json' }).config.path, '/c.json')
 })
 
-test('settings are written whole, for their owner alone, and nothing else is', () => {
+test('[A05 J03] settings are written whole, for their owner alone, and nothing else is', () => {
   const { config } = clientFiles({ HOME: home })
   assert.equal(config.read(), undefined)
   config.write('one')
@@ -79,7 +79,7 @@ test('the token of the server at this address is found, else that of one that li
   assert.equal(token(hostname()), 'all')
 })
 
-test('a token is never for a server elsewhere', () => {
+test('J02: a token is never for a server elsewhere', () => {
   const token = planted({ '192.0.2.7-9527': 'one', 'example.org-9527': 'two', '127.example.org-9527': 'three' })
   assert.deepEqual([token('192.0.2.7'), token('example.org'), token('127.example.org'), token('192.0.2.7', 9527, { TT_DATA_DIR: join(home, '192.0.2.7-9527') })], [undefined, undefined, undefined, undefined])
 })

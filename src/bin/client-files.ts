@@ -1,5 +1,4 @@
 import type { Endpoint } from '../base/endpoint.ts'
-import { parseFingerprint } from '../base/fingerprint.ts'
 import type { Terminal } from '../cli/terminal.ts'
 
 // Importing node:fs as a module costs 2 ms, because it runs the getter of its promises; this does not.
@@ -108,7 +107,7 @@ function tokenIn(dir: string): { token: string; path: string } | undefined {
 function fingerprintIn(dir: string): string | undefined {
   try {
     const { fingerprint } = JSON.parse(fs.readFileSync(join(dir, 'server.json'), 'utf8')) as { fingerprint?: unknown }
-    return typeof fingerprint === 'string' ? parseFingerprint(fingerprint) : undefined
+    return typeof fingerprint === 'string' && /^sha256\/\/[A-Za-z0-9+/]{43}=$/.test(fingerprint) ? fingerprint : undefined
   } catch {
     return undefined
   }

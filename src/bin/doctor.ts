@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Effects, journaledEffects, plainEffects } from '../base/effects.ts'
-import { readTextNow } from '../base/files.ts'
 import { silentLog } from '../base/log.ts'
 import { realWorld as world } from '../base/world.ts'
 import { badIn, type Diagnosis, diagnosisText, foundStatus, verdictText } from '../cli/doctor-report.ts'
@@ -25,6 +24,7 @@ import { markOf, placeOf, uidOf } from './home.ts'
 import { cacheDir, driverOptions, recipesDir } from './paths.ts'
 import { runningServer } from './running.ts'
 import type { ServerSettings } from './server-settings.ts'
+import { shownCertificate } from './shown-certificate.ts'
 
 /** What a running server says of itself, asked while it is stopped: the same checks, over the same records. */
 export async function doctor(settings: ServerSettings, { json, fix, leaks: onlyLeaks }: { json: boolean; fix: boolean; leaks: boolean }): Promise<number> {
@@ -74,8 +74,6 @@ async function* examined(settings: ServerSettings, fix: boolean): AsyncGenerator
   const images = stack.use(
     await catalogue({ dirs: () => settings.imagePaths, wholeDirs: [cache], cacheDir: cache, recipesDir: recipesDir(), ownUsers: uidOf(place.subnet.split('/')[0] ?? '') !== undefined, engines, world, effects, log: silentLog, signal: watching.signal, onChange: () => undefined }),
   )
-  const tls = settings.tls
-  const certPath = tls.mode === 'given' ? tls.certPath : tls.mode === 'own' ? join(dataDir, 'tls', 'cert.pem') : undefined
   const examine = doctorOf({
     ...place,
     views,
@@ -93,7 +91,7 @@ async function* examined(settings: ServerSettings, fix: boolean): AsyncGenerator
     dataDir,
     expected: ownNames,
     uidOf,
-    certificate: () => (certPath === undefined ? undefined : readTextNow(certPath)),
+    certificate: () => shownCertificate(settings),
   })
   yield* examine({ fix })
 }

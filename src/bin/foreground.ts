@@ -5,6 +5,7 @@ import { reasonOf } from '../model/errors.ts'
 import type { ServerSettings } from './server-settings.ts'
 import { crashAt } from './crash.ts'
 import { becomeLeashed, ownLeash } from './leash.ts'
+import { service, type Service } from './service.ts'
 import { serve, type Serving } from './serving.ts'
 
 /** Serves until a signal: the first ends the server in order, the second at once. */
@@ -14,6 +15,7 @@ export async function foreground(settings: ServerSettings, reread: () => ServerS
   await using stack = new AsyncDisposableStack()
   const sink = settings.logPath === undefined ? undefined : stack.use(logFile(settings.logPath))
   const log = jsonLog((line) => (sink ? sink.write(line) : process.stderr.write(line)), realWorld.now, settings.logLevel)
+  const manager = stack.use(service({ variables: process.env, world: realWorld, pid: leash?.pid ?? process.pid }))
   const stopped = Promise.withResolvers<number>()
   // Until there is something to read again or to dump. With a listener SIGUSR1 starts no debugger; `--disable-sigusr1` would keep it from us too.
   process.on('SIGHUP', () => undefined).on('SIGUSR1', () => undefined)
@@ -22,13 +24,15 @@ export async function foreground(settings: ServerSettings, reread: () => ServerS
     process.on(signal, () => {
       if (++signals > 1) process.exit(130)
       log.info('stopping', { signal })
+      manager.stopping('stopping')
       stopped.resolve(0)
     })
   }
   process.on('unhandledRejection', (fault) => log.error('a fault nobody caught', { fault: reasonOf(fault), stack: fault instanceof Error ? fault.stack : undefined }))
   const serving = stack.use(await serve(settings, { log, reread, crashPoint: crashAt(process.env['TT_CRASH_AT']), leash }))
   if (settings.logPath === undefined && process.stderr.isTTY) process.stderr.write(`ttserver answers at ${serving.address}; Ctrl-C stops it, ${settings.onExit === 'destroy' ? 'and destroys its VMs' : 'its VMs run on'}\n`)
-  onSignals(serving, { log, reopenLog: () => sink?.reopen() })
+  onSignals(serving, { log, manager, reopenLog: () => sink?.reopen() })
+  manager.ready(`answers at ${serving.address}`)
   const status = await stopped.promise
   await serving[Symbol.asyncDispose]()
   log.info('stopped')
@@ -36,10 +40,14 @@ export async function foreground(settings: ServerSettings, reread: () => ServerS
 }
 
 /** SIGHUP reads the settings again, and the log file is opened anew for whoever moved it away; SIGUSR1 writes down what the process is doing. */
-function onSignals(serving: Serving, { log, reopenLog }: { log: Log; reopenLog: () => void }): void {
+function onSignals(serving: Serving, { log, manager, reopenLog }: { log: Log; manager: Service; reopenLog: () => void }): void {
   process.on('SIGHUP', () => {
     reopenLog()
-    serving.reload().catch((fault: unknown) => log.error('the settings cannot be read again; those of before hold on', { fault: reasonOf(fault) }))
+    manager.reloading()
+    void serving
+      .reload()
+      .catch((fault: unknown) => log.error('the settings cannot be read again; those of before hold on', { fault: reasonOf(fault) }))
+      .finally(() => manager.reloaded())
   })
   process.on('SIGUSR1', () => {
     try {

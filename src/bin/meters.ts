@@ -63,14 +63,14 @@ async function ofCloud({ store, place }: Metered): Promise<Meter[]> {
 /** Asked for by all ENVs together, and offered by the hosts that live. */
 function ofResources(used: Demand | undefined, totals: readonly Demand[]): Meter[] {
   const resources = [
-    { field: 'cpu', name: 'tt_cpus', what: 'Cpus', scale: 1 },
-    { field: 'memMb', name: 'tt_memory_bytes', what: 'Memory', scale: 2 ** 20 },
-    { field: 'diskMb', name: 'tt_disk_bytes', what: 'Disk', scale: 2 ** 20 },
-    { field: 'vms', name: 'tt_places', what: 'Places for VMs', scale: 1 },
+    { field: 'cpu', name: 'tt_cpus', what: 'Cpus', unit: '', scale: 1 },
+    { field: 'memMb', name: 'tt_memory', what: 'Memory', unit: '_bytes', scale: 2 ** 20 },
+    { field: 'diskMb', name: 'tt_disk', what: 'Disk', unit: '_bytes', scale: 2 ** 20 },
+    { field: 'vms', name: 'tt_vm_places', what: 'Places for VMs', unit: '', scale: 1 },
   ] as const
-  return resources.flatMap(({ field, name, what, scale }) => [
-    single(`${name}_used`, 'gauge', `${what} asked for by all ENVs together`, (used?.[field] ?? 0) * scale),
-    single(`${name}_offered`, 'gauge', `${what} offered by the hosts that live`, totals.reduce((sum, total) => sum + total[field], 0) * scale),
+  return resources.flatMap(({ field, name, what, unit, scale }) => [
+    single(`${name}_used${unit}`, 'gauge', `${what} asked for by all ENVs together`, (used?.[field] ?? 0) * scale),
+    single(`${name}_offered${unit}`, 'gauge', `${what} offered by the hosts that live`, totals.reduce((sum, total) => sum + total[field], 0) * scale),
   ])
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { apiServer } from '../api/server.ts'
 import { type CrashPoint, journaledEffects } from '../base/effects.ts'
 import { readTextNow, removeAll, writeWhole } from '../base/files.ts'
+import { lag } from '../base/lag.ts'
 import type { Log, RootLog } from '../base/log.ts'
 import { type ProcessId, processOf } from '../base/processes.ts'
 import { realWorld } from '../base/world.ts'
@@ -15,6 +16,8 @@ import { builtInUser } from '../cloud/token-meaning.ts'
 import { channels as channelRegistry } from '../drivers/channel/index.ts'
 import { type Host, runHost } from '../host/host.ts'
 import type { Demand } from '../model/expand.ts'
+import { bringUp } from '../store/data-version.ts'
+import { metered } from '../store/metered.ts'
 import { certificateFor } from './certificates.ts'
 import { countedCommits } from './crash.ts'
 import { auditFiles } from './audit-files.ts'
@@ -23,10 +26,12 @@ import { writeDump } from './dump.ts'
 import { endAll, openStore, settleLastLife } from './lives.ts'
 import { adminToken, makeDataDir, markOf, placeOf, tokenCheck, uidOf } from './home.ts'
 import { cacheDir, driverOptions, recipesDir } from './paths.ts'
+import { serverMeters } from './meters.ts'
 import { liveSettings, type Reloaded } from './reloading.ts'
 import type { RunningServer } from './running.ts'
 import { keptFresh, warnOfOpenEars } from './secured.ts'
 import type { ServerSettings } from './server-settings.ts'
+import { shownCertificate } from './shown-certificate.ts'
 import { version } from './version.ts'
 
 export interface Serving extends AsyncDisposable {
@@ -56,7 +61,8 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
   const mark = markOf(settings.address, settings.port, dataDir)
   const effects = building.use(journaledEffects(join(dataDir, 'journal.ndjson'), world.now, crashPoint))
   const opened = building.use(await openStore(settings, { world, log }))
-  const store = crashPoint ? countedCommits(opened, effects) : opened
+  const { store, meter: commits } = metered(crashPoint ? countedCommits(opened, effects) : opened, world)
+  await bringUp(store, log)
   await settleLastLife({ settings, store, world, log, leash })
   const place = placeOf(dataDir, mark, settings)
   const token = adminToken(dataDir, world)
@@ -77,6 +83,11 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
       await host.optionsChanged()
     },
   })
+  const reload = async () => {
+    const done = await live.reload()
+    log.info('settings were read again', done)
+    return done
+  }
   warnOfTooMuch(settings, log)
   const total = offered(settings)
   const host: Host = building.use(
@@ -97,6 +108,8 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
       dataDir,
       expected: ownNames,
       uidOf,
+      reload,
+      certificate: () => shownCertificate(settings),
       boot: readTextNow('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown',
     }),
   )
@@ -110,6 +123,7 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
       authenticate: (given) => (isAdmin(given) ? { user: { name: builtInUser, role: 'admin' } } : cloud.access.authenticate(given)),
       world,
       log,
+      meters: serverMeters({ version, world, store, commits, effects, log, lag: building.use(lag(world)), place }),
       tls,
       rateLimit: { get perSecond() { return live.now.rateLimit.perSecond }, get burst() { return live.now.rateLimit.burst } },
     }),
@@ -122,11 +136,6 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
   building.defer(() => removeAll(state))
   log.info('serving', { address: settings.address, port: settings.port, dataDir, mark, ...place, engines: [...drivers.engines.keys()], volume: drivers.volume.name, network: drivers.network.name, total, ...(tls ? { fingerprint: tls.fingerprint } : {}) })
   const stack = building.move()
-  const reload = async () => {
-    const done = await live.reload()
-    log.info('settings were read again', done)
-    return done
-  }
   return { address: `${settings.address}:${settings.port}`, dataDir, reload, dump: () => writeDump(live.now, world), [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
@@ -139,11 +148,19 @@ const machine = (dataDir: string) => {
 }
 
 /** What this host offers: what was given, exactly, else what the machine has. */
-function offered({ cpuTotal, cpuOvercommit, memTotal, diskTotal, vmsMax, dataDir }: ServerSettings): Demand {
+function offered(settings: ServerSettings): Demand {
+  const known = offers.get(settings)
+  if (known) return known
+  const { cpuTotal, cpuOvercommit, memTotal, diskTotal, vmsMax, dataDir } = settings
   const has = machine(dataDir)
   const factor = cpuOvercommit ?? (cpuTotal === undefined ? cpuOvercommitOfAll : 1)
-  return { cpu: (cpuTotal ?? has.cpu) * factor, memMb: memTotal ?? has.memMb, diskMb: diskTotal ?? has.diskMb, vms: vmsMax }
+  const total = { cpu: (cpuTotal ?? has.cpu) * factor, memMb: memTotal ?? has.memMb, diskMb: diskTotal ?? has.diskMb, vms: vmsMax }
+  offers.set(settings, total)
+  return total
 }
+
+/** Worked out once for each settings: it is asked for with every claim. */
+const offers = new WeakMap<ServerSettings, Demand>()
 
 function warnOfTooMuch({ cpuTotal, memTotal, diskTotal, dataDir }: ServerSettings, log: Log): void {
   const has = machine(dataDir)

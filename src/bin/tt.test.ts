@@ -78,12 +78,12 @@ test('Ctrl-C ends a command that says nothing', async () => {
 })
 
 test('it waits as long as it takes, with nothing but time to keep it alive', async () => {
-  const { status, out } = await tt(['env', 'add', 'new', '-s', 'micro', '--json'], { vm: [vmOf('new.0')], steps: ['break', { kind: 'env', name: 'new', status: { phase: 'ready', ready: 1 } }] })
+  const { status, out } = await tt(['env', 'add', 'new', '-s', 'micro', '--json'], { vm: [vmOf('new.0')], steps: ['break', { kind: 'env', name: 'new', status: { phase: 'ready', ready: 1 } }, { kind: 'task', name: 'env/new', status: { state: 'done', done: 1 } }] })
   assert.equal(status, 0)
   assert.equal((JSON.parse(out.toString()) as { envs: { phase: string }[] }).envs[0]?.phase, 'ready')
 })
 
-test('a token that is not the right one is refused, and none is asked for', async () => {
+test('[J02] a token that is not the right one is refused, and none is asked for', async () => {
   const wrong = await tt(['env', 'list'], { env: [envOf('demo')] }, { env: { TT_TOKEN: 'wrong' } })
   assert.deepEqual([wrong.status, wrong.out.length], [4, 0])
   const none = await tt(['config', '--serv-addr', '127.0.0.1', '--serv-port', address.split(':')[1] ?? ''], {}, { env: { TT_TOKEN: '', TT_SERVER: '' } })
@@ -91,7 +91,7 @@ test('a token that is not the right one is refused, and none is asked for', asyn
   assert.match(none.err, /wants a token, and none is set/)
 })
 
-test('config keeps a token for its owner; a server that is not there changes nothing', async () => {
+test('[A01 J03] config keeps a token for its owner; a server that is not there changes nothing', async () => {
   const env = { TT_TOKEN: '', TT_SERVER: '' }
   const saved = await tt(['config', '--serv-addr', '127.0.0.1', '--serv-port', address.split(':')[1] ?? '', '--token', '-'], {}, { env, input: 'right\n' })
   const path = join(home, '.config/tt/config.json')
@@ -105,7 +105,7 @@ test('config keeps a token for its owner; a server that is not there changes not
   assert.deepEqual(readdirSync(home), ['.config'])
 })
 
-test('its version is that of the package', async () => {
+test('A11: its version is that of the package', async () => {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string }
   const { status, out } = await tt(['--version'], {})
   assert.deepEqual([status, out.toString()], [0, `tt ${version}\n`])

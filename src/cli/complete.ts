@@ -39,9 +39,11 @@ async function namesOf({ cloud, terminal }: Invocation, of: string, operands: re
       const vms = await Promise.all(operands.map(async (under) => (await (await cloud()).collection('vm').list({ under }, call)).items))
       return [...new Set(vms.flat().map(({ spec }) => String(spec.index)))]
     }
-    if (!isKind(of)) return []
-    const { items } = await (await cloud()).collection(of).list({}, call)
-    return items.map(({ name }) => name)
+    const kind = of === 'prefix' ? 'image' : of
+    if (!isKind(kind)) return []
+    const { items } = await (await cloud()).collection(kind).list({}, call)
+    const names = items.map(({ name }) => name)
+    return of === 'prefix' ? [...new Set(names.flatMap((name) => [name, name.slice(name.indexOf(':') + 1)]))] : names
   } catch {
     return []
   }

@@ -49,7 +49,7 @@ const refused: Record<string, RegExp> = {
   'run ../x -c x': /^tt: "\.\.\/x" is not an ENV name/,
   'del a /etc': /^tt: "\/etc" is not an ENV name/,
   'show a b/c': /^tt: "b\/c" is not an ENV name/,
-  'update a': /^tt: --life-time is missing/,
+  'update a': /^tt: nothing to change/,
   'update a -l +never': /^tt: --life-time is "\+never"/,
 }
 

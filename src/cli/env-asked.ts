@@ -10,7 +10,7 @@ import { flavorAsked } from './sizes-asked.ts'
 
 /** The flags that describe an ENV. */
 export const envFlags: readonly Flag[] = [
-  { long: 'os-prefix', short: 's', value: 'PREFIX', list: 'commas', required: true, of: 'image', about: 'What the names of the images begin with, upper or lower case, with or without the engine; every image that fits becomes a VM' },
+  { long: 'os-prefix', short: 's', value: 'PREFIX', list: 'commas', required: true, of: 'prefix', about: 'What the names of the images begin with, upper or lower case, with or without the engine; every image that fits becomes a VM' },
   { long: 'dup-each', short: 'd', value: 'N', about: 'So many copies more of each', default: '0' },
   { long: 'flavor', value: 'NAME|NUMBER', of: 'flavor', about: 'Cpus, memory and disk of a flavor, as m1.small or 2: see tt flavor list; sizes given beside it count more' },
   { long: 'cpu-num', short: 'C', value: 'N', about: 'Cpus of each VM', default: "the image's, else 2" },

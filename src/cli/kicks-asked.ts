@@ -11,7 +11,7 @@ import { indexOf } from './reach-asked.ts'
 /** Taking VMs out of an ENV. */
 export const kickFlags: readonly Flag[] = [
   { long: 'kick-vm', value: 'INDEX', list: 'commas', of: 'index', about: 'Take these VMs out: 3 or demo.3. One that is not there is an error, and none is taken out' },
-  { long: 'kick-os', value: 'PREFIX', list: 'commas', of: 'image', about: 'Take all VMs of these images out' },
+  { long: 'kick-os', value: 'PREFIX', list: 'commas', of: 'prefix', about: 'Take all VMs of these images out' },
   { long: 'kick-dead', about: 'Ask every VM whether it lives, and take out those that are silent; one that is still booting is not' },
 ]
 

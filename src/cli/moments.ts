@@ -1,5 +1,8 @@
 import { duration } from '../model/units.ts'
 
+/** `300 ms`, `5 min`: a limit that somebody chose. */
+export const limitText = (ms: number): string => (ms < 1000 ? `${Math.ceil(ms)} ms` : duration(ms / 1000))
+
 /** `5 min ago`. */
 export function ago(iso: string, nowMs: number): string {
   const seconds = (nowMs - Date.parse(iso)) / 1000

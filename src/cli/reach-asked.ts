@@ -40,8 +40,8 @@ export const portsOf = (given: Given, flag: string): number[] => [...new Set(giv
 export function reachEdit(given: Given): (Edit | undefined)[] {
   const indices = given.has('vm-id') ? [...new Set(given.all('vm-id').map((text) => indexOf('--vm-id', text)))] : undefined
   const edits = [portsEdit(given, indices), outgoingEdit(given, indices), denyEdit(given, indices)].filter((edit) => edit !== undefined)
-  if (indices && edits.length === 0) fail('invalid', '--vm-id goes with --vm-port, --deny-outgoing, --allow-outgoing, --deny or --no-deny', { remedy: 'to take VMs out, use --kick-vm' })
   if (indices && peerEdit(given)) fail('invalid', '--peer is for whole ENVs: it does not go with --vm-id')
+  if (indices && edits.length === 0) fail('invalid', '--vm-id goes with --vm-port, --deny-outgoing, --allow-outgoing, --deny or --no-deny', { remedy: 'to take VMs out, use --kick-vm' })
   return [...edits.map((edit): Edit => (spec, env) => (checkKnown(env, indices), edit(spec, env))), peerEdit(given)]
 }
 

@@ -15,7 +15,7 @@ export const sizeFlags: readonly Flag[] = [
   { long: 'mem-size', short: 'M', value: 'MB', about: 'Memory of each VM' },
   { long: 'disk-size', short: 'D', value: 'MB', about: 'Disk of each VM; disks grow only' },
   { long: 'flavor', value: 'NAME|NUMBER', of: 'flavor', about: 'Cpus, memory and disk of a flavor: see tt flavor list' },
-  { long: 'os-prefix', short: 's', value: 'PREFIX', list: 'commas', of: 'image', about: 'Hardware of VMs of these images only' },
+  { long: 'os-prefix', short: 's', value: 'PREFIX', list: 'commas', of: 'prefix', about: 'Hardware of VMs of these images only' },
 ]
 
 /** The name of a flavor, for the flag that asks for one. */

@@ -3,9 +3,9 @@ import type { Cloud } from '../model/cloud.ts'
 import { asTtError, errorOf, fail } from '../model/errors.ts'
 import type { Resource } from '../model/kinds.ts'
 import type { TaskVerb } from '../model/task.ts'
-import { duration } from '../model/units.ts'
 import type { Patience } from './flag-values.ts'
 import type { Invocation } from './invocation.ts'
+import { limitText } from './moments.ts'
 import type { Progress } from './progress.ts'
 import { counted, visible } from './text.ts'
 import { steadyWatch } from './watching.ts'
@@ -42,7 +42,7 @@ export async function taskOver(id: string, { terminal, cloud, progress }: Waitin
     }
   } catch (thrown) {
     if (asTtError(thrown).code !== 'cancelled' || terminal.signal.aborted) throw thrown
-    fail('timeout', `task ${id} is not over after ${duration((limitMs ?? 0) / 1000)}; it goes on`, { subject: `task/${id}`, remedy: `wait for it by \`tt task wait ${id}\`` })
+    fail('timeout', `task ${id} is not over after ${limitText(limitMs ?? 0)}; it goes on`, { subject: `task/${id}`, remedy: `wait for it by \`tt task wait ${id}\`` })
   }
   return fail('cancelled', 'interrupted')
 }

@@ -7,7 +7,7 @@ import type { VmSelection } from '../model/session.ts'
 
 /** The flags that narrow a command to some of an ENV's VMs: whoever fits one of them is meant. */
 export const selectionFlags: readonly Flag[] = [
-  { long: 'os-prefix', short: 's', value: 'PREFIX', list: 'commas', of: 'image', about: 'Only VMs whose image begins with it' },
+  { long: 'os-prefix', short: 's', value: 'PREFIX', list: 'commas', of: 'prefix', about: 'Only VMs whose image begins with it' },
   { long: 'vm-id', short: 'm', also: ['index'], value: 'INDEX', list: 'commas', of: 'index', about: 'Only VMs with this index: 3 is demo.3' },
 ]
 

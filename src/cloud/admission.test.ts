@@ -36,29 +36,29 @@ const refusal = (asked: () => unknown): TtError => {
   throw new assert.AssertionError({ message: 'it was not refused' })
 }
 
-test('a prefix makes one group per image, in order, with indices that follow', () => {
+test('[B01 C02] a prefix makes one group per image, in order, with indices that follow', () => {
   assert.deepEqual(groups({ groups: [{ prefix: 'cent', count: 2 }, { prefix: 'ubuntu2004' }] }).map(({ image: name, first, count }) => [name, first, count]), [['qemu:CentOS-7.2', 0, 2], ['qemu:CentOS-7.3', 2, 2], ['qemu:ubuntu2004', 4, 1]])
 })
 
-test('two prefixes that match one image make it once', () => {
+test('[C03] two prefixes that match one image make it once', () => {
   assert.equal(groups({ groups: [{ prefix: 'mic' }, { prefix: 'micro' }] }).length, 1)
 })
 
-test('sizes are the asked ones, else the image, and ports are joined', () => {
+test('[C09] sizes are the asked ones, else the image, and ports are joined', () => {
   const [group] = groups({ groups: [{ prefix: 'micro', memMb: 256, ports: [80, 22] }] })
   assert.deepEqual([group?.cpu, group?.memMb, group?.diskMb, group?.ports], [1, 256, 1024, [22, 80]])
 })
 
-test('an exact name never picks a longer one', () => {
+test('[C06] an exact name never picks a longer one', () => {
   assert.equal(refusal(() => groups({ groups: [{ image: 'qemu:CentOS-7' }] })).code, 'not_found')
 })
 
-test('no match names the prefix; a broken image is named with what is wrong', () => {
+test('[C04] no match names the prefix; a broken image is named with what is wrong', () => {
   assert.match(refusal(() => groups({ groups: [{ prefix: 'windows' }] })).message, /no image begins with "windows"/)
   assert.match(refusal(() => groups({ groups: [{ prefix: 'junk' }] })).message, /qemu:junk is not one, it is neither qcow2/)
 })
 
-test('wrong fields are refused by name, in one line, with what is allowed', () => {
+test('[C05 C08 C10] wrong fields are refused by name, in one line, with what is allowed', () => {
   const cases: [EnvAsked, RegExp][] = [
     [{ groups: [{ prefix: '' }] }, /groups\.0\.prefix is "", allowed is a prefix that is not empty/],
     [{ groups: [{ prefix: 'micro', cpu: 0 }] }, /groups\.0\.cpu is "0", allowed is at least 1 cpus/],
@@ -85,7 +85,7 @@ const host = (total: Partial<typeof nothing>): HostRecord => ({
   total: { cpu: 16, memMb: 1024, diskMb: 100_000, vms: 100, ...total },
 })
 
-test('what does not fit is refused with resource, total, used and wanted', () => {
+test('[D02] what does not fit is refused with resource, total, used and wanted', () => {
   const spec = resolve({ groups: [{ prefix: 'micro', count: 6 }] })
   const used = { cpu: 1, memMb: 512, diskMb: 0, vms: 1 }
   assert.deepEqual(admit(spec, { before: nothing, used: nothing, hosts: [host({})], subject: 'env/demo' }), { cpu: 6, memMb: 768, diskMb: 6144, vms: 6 })
@@ -94,7 +94,7 @@ test('what does not fit is refused with resource, total, used and wanted', () =>
   assert.match(error.message, /not enough memory: 1 GB in all, 512 MB used, 768 MB wanted for 6 VMs/)
 })
 
-test('one VM must fit one host, whatever they have together', () => {
+test('[D02] one VM must fit one host, whatever they have together', () => {
   const spec = resolve({ groups: [{ prefix: 'micro', memMb: 1500 }] })
   assert.match(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [host({}), host({})], subject: 'env/demo' })).message, /one VM of micro wants 1.5 GB of memory, the largest host has 1 GB/)
 })

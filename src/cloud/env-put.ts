@@ -6,7 +6,7 @@ import { fail } from '../model/errors.ts'
 import { countVms, type Demand, demandOf, minus, nothing, plus } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import { shown } from '../model/names.ts'
-import { type EnvRecord, keys, type PhaseRecord } from '../model/records.ts'
+import { type EnvRecord, keys, type PhaseRecord, type TaskRecord } from '../model/records.ts'
 import type { TaskVerb } from '../model/task.ts'
 import { duration } from '../model/units.ts'
 import type { Write } from '../store/store.ts'
@@ -55,19 +55,20 @@ export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }
   const now = new Date(world.now()).toISOString()
   const held = verb === 'create' && (truth.openTasks.queued.size > 0 || creating >= limits.creationsMax)
   const { expired: _expired, ...kept } = old?.value ?? {}
+  const joined = verb === 'update' && options.task === undefined ? openUpdate(truth, old?.value.uid) : undefined
   const record: EnvRecord = {
     ...(old ? (kept as EnvRecord) : { name, uid: options.uid ?? newUid(world), owner, created: now }),
     ...(verb === 'stop' || verb === 'start' ? { powered: now } : {}),
-    task: options.task ?? newUid(world),
+    task: joined?.value.id ?? options.task ?? newUid(world),
     spec,
   }
-  const task = taskOf(record, { verb, state: held ? 'queued' : 'running', now, limitSeconds: verb === 'create' ? spec.deadlineSeconds : limits.changeSeconds, total: countVms(spec) })
+  const task = taskOf(record, { verb, state: held ? 'queued' : old && !concernsHosts(old.value.spec, spec) ? 'done' : 'running', now, limitSeconds: verb === 'create' ? spec.deadlineSeconds : limits.changeSeconds, total: countVms(spec) })
   const phase: PhaseRecord = { uid: record.uid, phase: 'creating', since: now, ...(held ? { held } : {}) }
   return {
     writes: [
       { key: keys.env(name), value: record, expect: seen?.revision ?? 'absent' },
       ...(old ? [] : [{ key: keys.phase(name), value: phase }]),
-      { key: keys.task(task.id), value: task, expect: 'absent' },
+      joined ? { key: joined.key, expect: joined.revision } : { key: keys.task(task.id), value: task, expect: 'absent' },
       ...supersedes(truth, record, verb, now),
     ],
     used: plus(minus(used, before), wanted),
@@ -83,6 +84,21 @@ function verbOf(old: EnvSpec | undefined, spec: EnvSpec): TaskVerb {
   if (!old) return 'create'
   if (old.stopped === spec.stopped) return 'update'
   return spec.stopped ? 'stop' : 'start'
+}
+
+/** Whether the change is one that hosts have to follow; when an ENV ends is the cloud's own affair. */
+function concernsHosts(old: EnvSpec, spec: EnvSpec): boolean {
+  const followed = ({ lifetimeSeconds: _life, longLife: _long, atEnd: _end, keepDisks: _kept, deadlineSeconds: _deadline, ...rest }: EnvSpec) => JSON.stringify(rest)
+  return followed(old) !== followed(spec)
+}
+
+/** The update that goes on already: one that comes meanwhile is done with it, so that many changes of one ENV are not as many tasks. */
+function openUpdate(truth: Truth, uid: string | undefined): ViewEntry<TaskRecord> | undefined {
+  for (const id of uid === undefined ? [] : truth.openTasks.of(uid)) {
+    const seen = truth.tasks.entry(keys.task(id))
+    if (seen?.value.verb === 'update') return seen
+  }
+  return undefined
 }
 
 /** Images this owner may use: everybody's, and those kept from their own disks. */

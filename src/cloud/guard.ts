@@ -1,7 +1,7 @@
 import type { Cloud, Collection } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
 import type { Kind } from '../model/kinds.ts'
-import type { Session, SessionFrame, SessionRequest } from '../model/session.ts'
+import type { CloudEvent, Session, SessionFrame, SessionRequest } from '../model/session.ts'
 import type { User } from '../model/user.ts'
 import { seesAll, sights } from './guard-sight.ts'
 import { writes } from './guard-writes.ts'
@@ -26,7 +26,7 @@ export function guard(cloud: Cloud, user: User): Cloud {
       checkMay(user, request)
       if ('vms' in request) for (const env of request.vms.envs) await sights(cloud, 'env', user).get(env, call)
       const session = await cloud.open(request, call)
-      return request.type === 'events' && !seesAll(user) ? withOwnEvents(session, user) : session
+      return request.type === 'events' && role !== 'admin' ? withOwnEvents(session, user) : session
     },
   }
 }
@@ -50,9 +50,17 @@ function checkMay({ role }: User, { type }: SessionRequest): void {
   fail('denied', openers[type].length > 0 ? `a viewer may not ask for ${type}` : `only an admin may ask for ${type}`, { subject: type })
 }
 
-/** Events of what is theirs, and of what is nobody's. */
+/** Whether the user may know of it: of what is theirs, and of what they could look at. */
+function mayKnow(user: User, { subject, owner, event }: CloudEvent): boolean {
+  if (owner === user.name) return true
+  const isAccount = /^(user|token)\//.test(subject)
+  if (seesAll(user)) return !isAccount
+  // Whose an image was that cannot be read any more is not known.
+  return owner === undefined && (subject.startsWith('host/') || (subject.startsWith('image/') && event !== 'broken'))
+}
+
 function withOwnEvents({ output, input, ...session }: Session, user: User): Session {
-  const may = (frame: SessionFrame) => frame.type !== 'event' || (frame.event.owner === undefined ? /^(host|image)\//.test(frame.event.subject) : frame.event.owner === user.name)
+  const may = (frame: SessionFrame) => frame.type !== 'event' || mayKnow(user, frame.event)
   const reader = output.getReader()
   return {
     output: new ReadableStream<SessionFrame>(

@@ -10,7 +10,7 @@ export async function ledgerFinding(parts: EnvParts, { fix }: { fix: boolean }):
   const { truth } = parts
   await oneMoment(truth)
   const [is, sum] = [truth.ledger.get(keys.ledger) ?? nothing, sumOf(truth)]
-  if (fields.every((field) => is[field] === sum[field])) return { check: 'ledger', state: 'good', message: `${truth.envs.size} ENVs, and the ledger is their sum` }
+  if (fields.every((field) => is[field] === sum[field])) return { check: 'ledger', state: 'good', message: `it is the sum of what all ENVs (${truth.envs.size}) ask for` }
   if (fix) await auditLedger(parts)
   return {
     check: 'ledger',

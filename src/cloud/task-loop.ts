@@ -54,8 +54,8 @@ async function endTasks({ store, truth, world, log }: EnvParts, envUid: string):
   await truth.reached(Math.max(...tasks.map(({ revision }) => revision))) // The ENV it decides by must be no older than its tasks.
   let next: number | undefined
   for (const { value: task, revision } of tasks) {
-    const env = truth.envs.get(keys.env(task.env))
-    const own = env?.uid === task.envUid ? env : undefined
+    const seen = truth.envs.entry(keys.env(task.env))
+    const own = seen?.value.uid === task.envUid ? seen.value : undefined
     const ending = task.state === 'queued' ? undefined : endingOf(truth, task, own)
     const leftMs = task.started === undefined ? Infinity : Date.parse(task.started) + task.limitSeconds * 1000 - world.now()
     const end = ending ?? (leftMs <= 0 && task.verb !== 'create' ? late(truth, task, own) : undefined)
@@ -64,8 +64,9 @@ async function endTasks({ store, truth, world, log }: EnvParts, envUid: string):
       continue
     }
     const done = end.state === 'done' ? (task.total ?? 0) : own ? progressOf(truth, own).done : 0
-    await store.commit([{ key: keys.task(task.id), value: { ...task, ...end, ended: new Date(world.now()).toISOString(), done, ...(own && end.state === 'done' && task.verb !== 'remove' ? { total: countVms(own.spec), done: countVms(own.spec) } : {}) }, expect: revision }])
-    log.info(`task ${end.state}`, { task: task.id, verb: task.verb, env: task.env, ...(end.problem ? { problem: end.problem.message } : {}) })
+    const unchanged = { key: keys.env(task.env), expect: seen?.revision ?? ('absent' as const) } // A change that joined it meanwhile is not done yet.
+    await store.commit([unchanged, { key: keys.task(task.id), value: { ...task, ...end, ended: new Date(world.now()).toISOString(), done, ...(own && end.state === 'done' && task.verb !== 'remove' ? { total: countVms(own.spec), done: countVms(own.spec) } : {}) }, expect: revision }])
+    log[end.state === 'done' ? 'debug' : 'info'](`task ${end.state}`, { task: task.id, verb: task.verb, env: task.env, ...(end.problem ? { problem: end.problem.message } : {}) })
   }
   return next
 }

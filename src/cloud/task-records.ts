@@ -7,7 +7,7 @@ import type { Truth } from './truth.ts'
 /** The task of a change, as it is written with it. */
 export function taskOf(env: EnvRecord, { verb, state, now, limitSeconds, total }: { verb: TaskVerb; state: TaskState; now: string; limitSeconds: number; total: number }): TaskRecord {
   const { name, uid, owner, task: id = '' } = env
-  return { id, verb, env: name, envUid: uid, owner, created: now, state, limitSeconds, total, ...(state === 'running' ? { started: now } : {}) }
+  return { id, verb, env: name, envUid: uid, owner, created: now, state, limitSeconds, total, ...(state === 'queued' ? {} : { started: now }), ...(state === 'done' ? { ended: now, done: total } : {}) }
 }
 
 export const isOver = ({ state }: TaskRecord): boolean => state !== 'queued' && state !== 'running'

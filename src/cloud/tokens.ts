@@ -57,7 +57,7 @@ export function tokenCollection({ store, truth, world }: EnvParts): Collection<'
             : { name, user: parts.user, ...(user ? { userUid: user.value.uid } : {}), uid: options.uid ?? randomHex(world, 6), created: new Date(world.now()).toISOString(), spec }
           const there = truth.tokens.entry(keys.token(name))
           const revision = await store.commit([...(user ? [{ key: keys.user(parts.user), expect: user.revision }] : []), { key: keys.token(name), value: record, expect: there?.revision ?? 'absent' }], call)
-          await truth.reached(revision, call?.signal)
+          await truth.reached(revision)
         },
         call,
       )
@@ -68,7 +68,8 @@ export function tokenCollection({ store, truth, world }: EnvParts): Collection<'
         world,
         async () => {
           const seen = live(name) ?? missing(name)
-          await truth.reached(await store.commit([{ key: keys.token(name), value: null, expect: seen.revision }], call), call?.signal)
+          // It may be the caller's own: that the call ends by it does not make it undone.
+          await truth.reached(await store.commit([{ key: keys.token(name), value: null, expect: seen.revision }], call))
         },
         call,
       )

@@ -41,7 +41,7 @@ export function userCollection({ store, truth, world }: EnvParts): Collection<'u
           checkRevision(seen, options, { subject: subject(name), label: `user ${name}` })
           if (seen && JSON.stringify(seen.value.spec) === JSON.stringify(spec)) return
           const record: UserRecord = seen ? { ...seen.value, spec } : { name, uid: options.uid ?? randomHex(world, 6), created: new Date(world.now()).toISOString(), spec }
-          await truth.reached(await store.commit([{ key: keys.user(name), value: record, expect: seen?.revision ?? 'absent' }], call), call?.signal)
+          await truth.reached(await store.commit([{ key: keys.user(name), value: record, expect: seen?.revision ?? 'absent' }], call))
         },
         call,
       )
@@ -53,9 +53,9 @@ export function userCollection({ store, truth, world }: EnvParts): Collection<'u
         async () => {
           const seen = truth.users.entry(keys.user(name)) ?? missing(name)
           const owned = truth.envs.values().filter(({ owner }) => owner === name)
-          if (owned.length > 0) fail('conflict', `${name} has ${owned.length} ENVs, the first ${owned[0]?.name}`, { subject: subject(name), remedy: 'delete them first, or take the tokens away' })
+          if (owned.length > 0) fail('conflict', `${name} has ${owned.length} ENV${owned.length === 1 ? '' : 's'}, the first ${owned[0]?.name}`, { subject: subject(name), remedy: 'delete what they have first, or only revoke their tokens' })
           const tokens = truth.tokens.entries(`${keys.tokens}${name}/`).map(({ key }) => ({ key, value: null }))
-          await truth.reached(await store.commit([{ key: keys.user(name), value: null, expect: seen.revision }, ...tokens], call), call?.signal)
+          await truth.reached(await store.commit([{ key: keys.user(name), value: null, expect: seen.revision }, ...tokens], call))
         },
         call,
       )

@@ -30,7 +30,7 @@ async function hostWithRoom(vms: number) {
   return { store, put, claimed, claims, settle: () => new Promise((resolve) => setTimeout(resolve, 60)), [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-test('ENVs that come at once do not get more than the host has', async () => {
+test('[D03] ENVs that come at once do not get more than the host has', async () => {
   await using host = await hostWithRoom(10)
   await host.put(envOf('aaaa', 8), envOf('bbbb', 8), envOf('cccc', 8))
   await host.settle()
@@ -38,7 +38,7 @@ test('ENVs that come at once do not get more than the host has', async () => {
   assert.deepEqual(host.claims.used(), { cpu: 10, memMb: 1000, diskMb: 100, vms: 10 })
 })
 
-test('a stopped ENV gives its cpus and memory back to the host, and takes them again', async () => {
+test('[B10] a stopped ENV gives its cpus and memory back to the host, and takes them again', async () => {
   await using host = await hostWithRoom(10)
   await host.put(envOf('aaaa', 8))
   await host.settle()

@@ -5,6 +5,7 @@ import type { Effects } from '../base/effects.ts'
 import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
 import { run } from '../base/run.ts'
+import { workQueue } from '../base/work-queue.ts'
 import type { World } from '../base/world.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import type { Call } from '../model/call.ts'
@@ -59,7 +60,9 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
   let found = new Map<string, FoundImage>()
   let broken = new Map<string, string>()
   let recipes = new Map<string, ImageSpec>()
-  const builds = new Map<string, { promise: Promise<void>; listeners: Set<(text: string) => void> }>()
+  /** One at a time: a build uses all the machine has. */
+  const builds = workQueue({ world, workers: 1, waitLimitMs: buildLimitMs })
+  const listeners = new Map<string, Set<(text: string) => void>>()
   const scan = async () => {
     const next = await scanned(options)
     recipes = await readRecipes(options)
@@ -72,7 +75,6 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
     if (changed) onChange()
     return next.pending
   }
-  const ending = new AbortController()
   const loop = new Loop(async () => ((await scan()) > 0 ? settleMs : rescanMs), { name: 'images', world, onFault: (_key, fault) => log.warn('images could not be looked through', { fault: String(fault) }) })
   const watched = new Set<string>()
   const dirsChanged = async () => {
@@ -93,15 +95,17 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
   }
   const build = async (name: string, onStep?: (text: string) => void): Promise<void> => {
     if (!recipes.has(name)) fail('not_found', `there is no recipe ${JSON.stringify(name)}`, { subject: `image/${name}`, remedy: 'see `tt image recipes`' })
-    const running = builds.get(name) ?? { promise: Promise.resolve(), listeners: new Set<(text: string) => void>() }
-    if (onStep) running.listeners.add(onStep)
-    if (!builds.has(name)) {
-      builds.set(name, running)
-      running.promise = runRecipe({ ...options, signal: AbortSignal.any([signal, ending.signal]) }, name, (text) => running.listeners.forEach((tell) => tell(text)))
-        .then(async () => void (await scan()))
-        .finally(() => builds.delete(name))
+    const tellers = listeners.get(name) ?? new Set()
+    listeners.set(name, tellers)
+    if (onStep) tellers.add(onStep)
+    try {
+      await builds.add(name, async (ending) => {
+        await runRecipe({ ...options, signal: AbortSignal.any([signal, ending]) }, name, (text) => tellers.forEach((tell) => tell(text)))
+        await scan()
+      })
+    } finally {
+      if (onStep) tellers.delete(onStep)
     }
-    await running.promise
   }
   return {
     specs,
@@ -114,9 +118,8 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
     build,
     dirsChanged,
     async [Symbol.asyncDispose]() {
-      ending.abort()
       await loop[Symbol.asyncDispose]()
-      await Promise.allSettled([...builds.values()].map(({ promise }) => promise))
+      await builds[Symbol.asyncDispose]()
     },
   }
 }

@@ -13,7 +13,7 @@ import { addressBook } from './addresses.ts'
 import { hostLinks } from './links.ts'
 import { hostViews } from './views.ts'
 
-const features: NetworkFeatures = { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true }
+const features: NetworkFeatures = { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true, dhcp: true }
 
 /** Remembers what it is told, in order; it can be told to refuse. */
 function recorder(more: Partial<NetworkFeatures>) {

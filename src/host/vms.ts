@@ -52,6 +52,8 @@ interface Parts extends VmOptions {
   starts: ReadonlyMap<string, Gate>
   removals: Gate
   tries: Map<string, number>
+  /** How often each VM could not be made as wanted, one time after the other. */
+  faults: Map<string, number>
   /** Passed before each step that many VMs take together. */
   breathe: () => Promise<void>
 }
@@ -65,6 +67,7 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
     starts: new Map([...engines].map(([name, engine]) => [name, gate(engine.features.startsAtOnce ?? madeAtOnce)])),
     removals: gate(madeAtOnce),
     tries: new Map(),
+    faults: new Map(),
     breathe: breather(world),
   }
   const applied = runApplied(options)
@@ -99,7 +102,7 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
 
 const gateOf = ([name, { busy, waiting }]: [string, Gate]) => [name, { busy, waiting }] as const
 
-/** A turn that is told of: the cloud hears when the VM is as wanted, and its users why it is not. */
+/** A turn that is told of: the cloud hears when the VM is as wanted, and its users why it is not after some tries. */
 async function followed(parts: Parts, { id, applied, signal }: { id: string; applied: Applied; signal: AbortSignal }): Promise<void> {
   const done = applied.look(id)
   const told = () => parts.views.vms.get(keys.vm(id))
@@ -108,9 +111,12 @@ async function followed(parts: Parts, { id, applied, signal }: { id: string; app
   } catch (thrown) {
     const record = told()
     const problem = problemOf(asTtError(thrown))
-    if (!signal.aborted && record && record.state !== 'failed' && record.problem?.message !== problem.message) await write(parts, id, { ...record, problem, stuck: true })
+    const tries = (parts.faults.get(id) ?? 0) + 1
+    parts.faults.set(id, tries)
+    if (!signal.aborted && tries >= triesBeforeFailure && record && record.state !== 'failed' && record.problem?.message !== problem.message) await write(parts, id, { ...record, problem, stuck: true })
     throw thrown
   }
+  parts.faults.delete(id)
   const record = told()
   if (record?.stuck) {
     const { problem: _problem, stuck: _stuck, ...rest } = record
@@ -234,6 +240,7 @@ async function destroy(parts: Parts, id: string, signal: AbortSignal): Promise<v
   await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: null }, { key: keys.claim(id), value: null }))
   parts.addresses.release(id) // Not before its record is gone, or two records could speak of one address after a crash.
   parts.tries.delete(id)
+  parts.faults.delete(id)
 }
 
 /** Takes away all there is of the VM on this machine: its process first, so that nothing uses the rest. */

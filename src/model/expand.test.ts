@@ -25,14 +25,14 @@ test('one VM is the same as that of the whole', () => {
   assert.equal(expandOne(root, 5), undefined)
 })
 
-test('demand is the sum over VMs; a stopped ENV holds its disks', () => {
+test('[B10] demand is the sum over VMs; a stopped ENV holds its disks', () => {
   const groups = [group('a', 0, 3), group('b', 3, 1)]
   assert.deepEqual(demandOf(spec(groups)), { cpu: 8, memMb: 400, diskMb: 200, vms: 4 })
   assert.deepEqual(demandOf(spec(groups, { kicked: [0] })), { cpu: 6, memMb: 300, diskMb: 150, vms: 3 })
   assert.deepEqual(demandOf(spec(groups, { stopped: true })), { cpu: 0, memMb: 0, diskMb: 200, vms: 4 })
 })
 
-test('ten thousand VMs are expanded in one go', () => {
+test('[D08] ten thousand VMs are expanded in one go', () => {
   let last = -1
   for (const vm of expand(env(spec([group('a', 0, 10_000)])))) last = vm.index
   assert.equal(last, 9999)

@@ -3,11 +3,11 @@ import { test } from 'node:test'
 import { TtError } from './errors.ts'
 import { checkEnvName, isImageName, macOf, matchesPrefix, parseVmId, parseVmName, shown } from './names.ts'
 
-test('ENV names are letters, digits, - and _', () => {
+test('[B03] ENV names are letters, digits, - and _', () => {
   for (const good of ['demo', 'A', '0', 'a-b_c', 'x'.repeat(63)]) checkEnvName(good)
 })
 
-test('a bad ENV name is refused with the rule it breaks', () => {
+test('[B03] a bad ENV name is refused with the rule it breaks', () => {
   const why: [string, RegExp][] = [
     ['', /empty/],
     ['x'.repeat(200), /200 characters, 63 are allowed/],
@@ -34,7 +34,7 @@ test('names of VMs and their ids', () => {
   assert.equal(parseVmId('../x.1'), undefined)
 })
 
-test('prefixes match without regard to case, with or without the engine', () => {
+test('[C01] prefixes match without regard to case, with or without the engine', () => {
   const image = 'qemu:CentOS-7.2.qcow2:default'
   for (const prefix of ['cent', 'CENT', 'qemu:cent', 'QEMU:CentOS-7.2', image]) assert.ok(matchesPrefix(image, prefix), prefix)
   for (const prefix of ['ubuntu', 'entos', 'fire:cent']) assert.ok(!matchesPrefix(image, prefix), prefix)
@@ -46,7 +46,7 @@ test('image names may be paths and variants, never ways out', () => {
   for (const bad of ['', '../x', 'a//b', '/etc', 'a b', 'a/..', '.hidden', 'x'.repeat(256)]) assert.ok(!isImageName(bad), bad)
 })
 
-test('the last bytes of a MAC are those of the address', () => {
+test('[E01] the last bytes of a MAC are those of the address', () => {
   assert.equal(macOf('10.77.3.255'), '52:54:00:4d:03:ff')
 })
 

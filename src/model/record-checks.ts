@@ -48,5 +48,5 @@ export function whyNotRecord(key: string, value: unknown): string | undefined {
   const name = nameOf[prefix]?.(value as never)
   if (name !== undefined && key !== `${prefix}${name}`) return `it is of ${name}`
   if (prefix !== keys.envs) return undefined
-  return check(EnvSpec, (value as { spec: unknown }).spec).wrong
+  return check(v.looseObject(EnvSpec.entries), (value as { spec: unknown }).spec).wrong
 }

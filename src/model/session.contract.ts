@@ -7,7 +7,7 @@ import type { SessionFrame, SessionRequest } from './session.ts'
 export function sessionContract({ name, make: makeCloud }: { name: string; make: () => Promise<CloudUnderTest> }): void {
   const make = () => groundOf(makeCloud)
   describe(`sessions of the Cloud ${name}`, { timeout: 180_000 }, () => {
-    it('run a command in every VM and say how each ended', async () => {
+    it('[F01] run a command in every VM and say how each ended', async () => {
       await using ground = await make()
       await ground.ready('demo', 3)
       const frames = await run(ground, { type: 'exec', vms: { envs: ['demo'] }, command: ground.commands.echo('a  b') })
@@ -28,7 +28,7 @@ export function sessionContract({ name, make: makeCloud }: { name: string; make:
       assert.deepEqual(frames.at(-1), { type: 'exit', vm: 'demo.0', code: 3 })
     })
 
-    it('reach the VMs that were picked', async () => {
+    it('[F03] reach the VMs that were picked', async () => {
       await using ground = await make()
       const { cloud, image, commands } = ground
       await ground.ready('one', 3)

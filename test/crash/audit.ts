@@ -38,7 +38,7 @@ export function audit(machine: Machine, wish: Wish, nowMs: number): string[] {
 
   for (const [name, env] of wish) {
     const row = envs.get(name)
-    const endMs = env.lifetimeSeconds === null ? Infinity : (row ? Date.parse(row.created) : env.bornMs) + env.lifetimeSeconds * 1000
+    const endMs = env.lifetimeSeconds === null || env.staysAtEnd ? Infinity : (row ? Date.parse(row.created) : env.bornMs) + env.lifetimeSeconds * 1000
     if (endMs <= nowMs) {
       if (row) found.push(`ENV ${name} is over and still there`)
       continue
@@ -101,11 +101,13 @@ function vmFaults(name: string, { machine, id, nowMs, row, stopped, wished }: Vm
   const volume = machine.volumes.get(id)
   const last = guest?.runs.at(-1)
   const runs = last !== undefined && (last.until === undefined || last.until > nowMs)
-  if (row && row.state !== (stopped ? 'stopped' : 'ready')) say(`is ${row.state}`)
-  if (guest && runs === stopped) say(stopped ? 'runs although it is stopped' : 'does not run')
+  const ended = !runs && wished.mayEnd
+  if (row && row.state !== (stopped || ended ? 'stopped' : 'ready')) say(`is ${row.state}`)
+  if (guest && runs === stopped && !ended) say(stopped ? 'runs although it is stopped' : 'does not run')
   if (guest && wished.starts !== undefined && guest.runs.length !== wished.starts) say(`was started ${guest.runs.length} times, not ${wished.starts}`)
-  if (volume && volume.sizeBytes !== wished.diskMb * 2 ** 20) say(`has a disk of ${volume.sizeBytes} bytes, not ${wished.diskMb} MB`)
+  if (volume && !stopped && volume.sizeBytes !== wished.diskMb * 2 ** 20) say(`has a disk of ${volume.sizeBytes} bytes, not ${wished.diskMb} MB`)
   if (link && link.denyOutgoing !== wished.denyOutgoing) say(link.denyOutgoing ? 'may not go out' : 'may go out')
+  if (link && wished.deny && String(link.deny) !== String(wished.deny)) say(`is kept from ${link.deny}, not from ${wished.deny}`)
   if (row && String(Object.keys(row.ports)) !== String([...wished.ports].sort((a, b) => a - b))) say(`offers the ports ${Object.keys(row.ports)}, not ${wished.ports}`)
   if (row && link) for (const field of ['slice', 'ip', 'mac', 'ports'] as const) if (JSON.stringify(row[field]) !== JSON.stringify(link[field])) say(`has another ${field} on the network than on record`)
   return found

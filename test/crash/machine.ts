@@ -6,7 +6,7 @@ import { temporaryDir } from '../fake-cloud.ts'
 /** What really lies on a machine of fakes: read from the files by this code alone, which shares nothing with the server. */
 export interface Machine {
   guests: Map<string, { runs: { from: number; until?: number }[] }>
-  links: Map<string, { slice: string; ip: string; mac: string; ports: Record<string, number>; denyOutgoing: boolean }>
+  links: Map<string, { slice: string; ip: string; mac: string; ports: Record<string, number>; denyOutgoing: boolean; deny?: string[] }>
   volumes: Map<string, { sizeBytes: number }>
   /** Everything in the store, by key. */
   store: Map<string, unknown>

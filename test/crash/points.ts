@@ -33,23 +33,22 @@ export function sample(points: readonly Point[], count: number): Point[] {
 export interface SweepOptions {
   /** The test file, to say how a point is tried again. */
   file: string
-  play(point: Point): Promise<Played>
-  /** So many at once. */
-  width?: number
+  /** Each plays one point at a time. */
+  players: readonly { ask(point: Point): Promise<Played> }[]
   /** In real time the effects are not the same in every run, and a server may end its work before its point has come. */
   mayLive?: boolean
 }
 
 /** Plays every point and tells of all that went wrong, and how to see it again. */
-export async function sweep(points: readonly Point[], { file, play, width = 1, mayLive = false }: SweepOptions): Promise<Played[]> {
+export async function sweep(points: readonly Point[], { file, players, mayLive = false }: SweepOptions): Promise<Played[]> {
   assert.ok(points.length > 0, 'there is no point to try')
   const played: Played[] = []
   const wrong: string[] = []
   const left = [...points]
-  const work = async () => {
+  const work = async (player: SweepOptions['players'][number]) => {
     for (let point = left.shift(); point; point = left.shift()) {
       try {
-        const one = await play(point)
+        const one = await player.ask(point)
         assert.ok(mayLive || !one.lived, 'it lived on: there are fewer effects than in the run they were counted in')
         played.push(one)
       } catch (fault) {
@@ -57,7 +56,7 @@ export async function sweep(points: readonly Point[], { file, play, width = 1, m
       }
     }
   }
-  await Promise.all(Array.from({ length: width }, work))
+  await Promise.all(players.map(work))
   assert.ok(wrong.length === 0, `${wrong.length} of ${points.length} points are not survived:\n  ${wrong.slice(0, 10).join('\n  ')}`)
   return played
 }

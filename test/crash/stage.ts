@@ -37,7 +37,7 @@ export function stage(dir: string, { seed = 1, ...options }: StageOptions): Stag
     opened = undefined
     serving = undefined
   }
-  return {
+  const ground: Stage = {
     world,
     wish: new Map(),
     machine,
@@ -63,7 +63,7 @@ export function stage(dir: string, { seed = 1, ...options }: StageOptions): Stag
     },
     cloud: () => serving?.cloud ?? assert.fail('no server lives'),
     async stop() {
-      await serving?.[Symbol.asyncDispose]()
+      if (serving) await ground.drive(Promise.resolve(serving[Symbol.asyncDispose]()))
       await drop()
     },
     async drive<T>(work: Promise<T>) {
@@ -97,4 +97,5 @@ export function stage(dir: string, { seed = 1, ...options }: StageOptions): Stag
       }
     },
   }
+  return ground
 }

@@ -10,6 +10,8 @@ export interface WishedEnv {
   bornMs: number
   /** One of its VMs cannot be made: it is an explanation that holds nothing. */
   fails?: boolean
+  /** At its end it is halted, not deleted. */
+  staysAtEnd?: boolean
 }
 
 export interface WishedVm {
@@ -19,6 +21,10 @@ export interface WishedVm {
   /** Inner ports. */
   ports: readonly number[]
   denyOutgoing: boolean
+  /** Addresses and prefixes it may not reach; unknown where a test does not follow it. */
+  deny?: readonly string[]
+  /** It may have ended by itself. */
+  mayEnd?: boolean
   /** How often it was started; unknown where a test does not follow it. */
   starts?: number
 }

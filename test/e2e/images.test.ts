@@ -16,7 +16,7 @@ function bootSector(): Buffer {
 }
 
 await inNamespace(import.meta.url, () => {
-  test('images put into the image path are found without a restart, and disk images boot', { timeout: 120_000 }, async () => {
+  test('[H04 H05] images put into the image path are found without a restart, and disk images boot', { timeout: 120_000 }, async () => {
     const images = join('/tmp', `tt-images-${process.pid}`)
     await using server = serverGround(['--image-path', images])
     mkdirSync(images, { mode: 0o755 })

@@ -40,6 +40,22 @@ export function player(name: string) {
           socket.unref()
         }),
       ]).then(() => 'ok'),
+    /** Listens, and says something to whoever came once, for ever. */
+    stream: (port: number) =>
+      Promise.all([
+        new Promise<void>((resolve) => {
+          const server = createServer((socket) => {
+            setInterval(() => socket.write(`${name} goes on`), 5)
+            socket.on('error', () => undefined)
+          })
+          server.listen(port, '0.0.0.0', resolve).unref()
+        }),
+        new Promise<void>((resolve) => {
+          const socket = createSocket('udp4')
+          socket.once('message', (_, from) => setInterval(() => socket.send(`${name} goes on`, from.port, from.address), 5))
+          socket.bind(port, '0.0.0.0', resolve)
+        }),
+      ]).then(() => 'ok'),
     async ask(target: Target, waitMs: number) {
       const asked = line(target)
       const answer = await asked.ask(waitMs)
@@ -120,6 +136,7 @@ export function peer(name: string) {
     pid: child.pid ?? 0,
     sh: (...argv: string[]) => sh('nsenter', '--net', '--target', String(child.pid), ...argv),
     listen: (port: number) => call('listen', port),
+    stream: (port: number) => call('stream', port),
     ask: (target: Target, waitMs: number) => call('ask', target, waitMs),
     shout: (target: Target) => call('shout', target),
     heardOn: async (protocol: Protocol, port: number) => Number(await call('heardOn', protocol, port)),

@@ -70,7 +70,7 @@ it('its user can neither read nor replace what the server keeps of it', async (o
   await engine.destroy('kept.0')
 }, { skip: needsRoot })
 
-it('a guest is in cgroups of its own with limits of processor, memory and threads', async (on, engine) => {
+it('[D06] a guest is in cgroups of its own with limits of processor, memory and threads', async (on, engine) => {
   await engine.start({ ...on.plan('held.0'), cpu: 2, memMb: 20 })
   const pid = await pidOf(engine, 'held.0')
   const joined = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n').filter((line) => line.endsWith(`/tt-${on.mark}/held.0`))

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { inNamespace, serverGround, type ShownEnv, traces } from './ground.ts'
 
 await inNamespace(import.meta.url, () => {
-  test('the quick start, typed as a new user would, on real guests', { timeout: 240_000 }, async () => {
+  test('[L14 B15 F08] the quick start, typed as a new user would, on real guests', { timeout: 240_000 }, async () => {
     await using server = serverGround()
     await server.start()
     const { tt } = server

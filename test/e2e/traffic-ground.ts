@@ -77,12 +77,12 @@ export async function trafficGround(what: string, links: readonly Link[], watch?
     plug,
     update: (...put) => driver.change({ put, remove: [] }),
     async [Symbol.asyncDispose]() {
-      for (const one of players) one.end()
       host.hangUp()
-      // Their network namespaces, and with them our ends of the cables, go while we remove them.
       try {
+        // While the players live: with their network namespaces our ends of the cables would go by themselves, while we remove them.
         await (await on.driver()).clear()
       } finally {
+        for (const one of players) one.end()
         await on.clear()
       }
     },

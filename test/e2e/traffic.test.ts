@@ -35,14 +35,14 @@ async function suite(): Promise<void> {
   const [g1, , g3, g4] = play.guests as [Peer, Peer, Peer, Peer]
   const [p1 = 0, p2 = 0, p3 = 0] = [l1, l2, l3].map(({ ports }) => ports[22])
 
-  test('traffic: the rule that denies is there before the tap is up', () => {
+  test('fault 5: [E07] traffic: the rule that denies is there before the tap is up', () => {
     assert.deepEqual(loose, [])
   })
 
   // Off as on most machines; on as on those with Docker, and in every new namespace.
   for (const filtered of ['0', '1']) {
     const bridged = `bridged packets filtered: ${filtered}`
-    test(`traffic: a public port leads to its guest from outside, from the machine itself and by 127.0.0.1 (${bridged})`, async () => {
+    test(`[E04] traffic: a public port leads to its guest from outside, from the machine itself and by 127.0.0.1 (${bridged})`, async () => {
       sh('sh', '-c', `echo ${filtered} > /proc/sys/net/bridge/bridge-nf-call-iptables`)
       await answers(outside, '192.0.2.1', p1, 'g1 saw 192.0.2.2')
       await answers(outside, '192.0.2.1', p2, 'g2 saw 192.0.2.2')
@@ -52,7 +52,7 @@ async function suite(): Promise<void> {
       await silent(outside, '192.0.2.1', 22)
     })
 
-    test(`traffic: guests reach public ports, their own too, again and again (${bridged})`, async () => {
+    test(`[E04] traffic: guests reach public ports, their own too, again and again (${bridged})`, async () => {
       await answers(g1, l2.ip, 22, 'g2 saw 10.77.0.2')
       for (const at of ['192.0.2.1', '192.0.2.1', '10.77.0.1']) {
         await answers(g1, at, p1, 'g1 saw 10.77.0.1')
@@ -68,7 +68,7 @@ async function suite(): Promise<void> {
       await answers(g1, '10.77.0.1', 7777, 'host saw 10.77.0.2')
     })
 
-    test(`traffic: who is denied can begin nothing but within its segment, and is reached as ever (${bridged})`, async () => {
+    test(`[E07] traffic: who is denied can begin nothing but within its segment, and is reached as ever (${bridged})`, async () => {
       await silent(g3, '192.0.2.2', 80)
       await silent(g3, '10.77.4.1', 7777)
       await silent(g3, '192.0.2.1', 7777)
@@ -86,7 +86,7 @@ async function suite(): Promise<void> {
       await answers(g1, '192.0.2.2', 53, 'outside saw 192.0.2.1')
     })
 
-    test(`traffic: guests of one segment reach each other, those of two do not, and nobody outside reaches an inner address (${bridged})`, async () => {
+    test(`[E14] traffic: guests of one segment reach each other, those of two do not, and nobody outside reaches an inner address (${bridged})`, async () => {
       outside.sh('ip', 'route', 'add', '10.77.0.0/16', 'via', '192.0.2.1')
       await answers(g1, l2.ip, 22, 'g2 saw 10.77.0.2')
       await answers(g3, l4.ip, 22, 'g4 saw 10.77.4.2')
@@ -109,7 +109,7 @@ async function suite(): Promise<void> {
     await answers(g4, '10.77.4.1', 7777, 'host saw 10.77.4.3')
   })
 
-  test("traffic: a guest cannot take another's address or another MAC", async () => {
+  test("[E01] traffic: a guest cannot take another's address or another MAC", async () => {
     g1.sh('ip', 'address', 'add', '10.77.0.9/22', 'dev', 'eth0')
     await silent(g1, '192.0.2.2', 80, '10.77.0.9')
     await silent(g1, l2.ip, 22, '10.77.0.9')
@@ -122,7 +122,7 @@ async function suite(): Promise<void> {
     await answers(g1, '10.77.0.1', 7777, 'host saw 10.77.0.2')
   })
 
-  test('traffic: a port that is taken away is dead at once, also for who was connected; a connection to a port that stays lives on', async () => {
+  test('[E06 E09] traffic: a port that is taken away is dead at once, also for who was connected; a connection to a port that stays lives on', async () => {
     const both = ['tcp', 'udp'] as const
     const callers: [Peer | typeof host, string, string][] = [
       [outside, '192.0.2.1', 'g1 saw 192.0.2.2'],
@@ -136,9 +136,19 @@ async function suite(): Promise<void> {
     await outside.keep(9, { protocol: 'tcp', host: '192.0.2.1', port: p2 })
     assert.equal(await outside.askKept(9, patienceMs), 'g2 saw 192.0.2.2')
 
+    await g1.stream(23)
+    await update({ ...l1, ports: { 22: p1, 23: p1 + 6000 } })
+    for (const [index, protocol] of both.entries()) {
+      await outside.keep(20 + index, { protocol, host: '192.0.2.1', port: p1 + 6000 })
+      assert.equal(await outside.askKept(20 + index, patienceMs), 'g1 goes on')
+    }
+
     const moved = l1.ports[22]! + 7000
     await update({ ...l1, ports: { 22: moved } }, { ...l4, ports: { 22: p1 } })
     for (const [caller] of callers) for (const index of both.keys()) assert.equal(await caller.askKept(index, silenceMs), 'nothing')
+    // Nor does the guest itself go on speaking to who came by it; what was on its way comes still.
+    for (const index of both.keys()) await outside.askKept(20 + index, silenceMs)
+    for (const index of both.keys()) assert.equal(await outside.askKept(20 + index, silenceMs), 'nothing')
     await answers(outside, '192.0.2.1', p1, 'g4 saw 192.0.2.2')
     await answers(outside, '192.0.2.1', moved, 'g1 saw 192.0.2.2')
     assert.equal(await outside.askKept(9, patienceMs), 'g2 saw 192.0.2.2')
@@ -154,7 +164,7 @@ async function suite(): Promise<void> {
     await silent(g3, '192.0.2.2', 80)
   })
 
-  test("traffic: removing one link takes away its ports and nobody else's", async () => {
+  test("fault 23: [E10] traffic: removing one link takes away its ports and nobody else's", async () => {
     const next = await on.driver()
     await next.change({ put: [], remove: [l2.id] })
     await silent(outside, '192.0.2.1', p2)

@@ -280,7 +280,7 @@ test('what the room table allows, no rule forbids', () => {
   assert.deepEqual(violations('.dependency-cruiser-reach.mjs', allowed), [])
 })
 
-test('each import rule fires on what it forbids, and no other does', () => {
+test('[H08] each import rule fires on what it forbids, and no other does', () => {
   const planted = Object.values(forbidden).flat()
   const expected = Object.entries(forbidden).flatMap(([rule, imports]) => imports.map(([from, to]) => ({ from, to: bare(to), rule })))
   for (const file of homeless) expected.push({ from: file, to: file, rule: 'known-room' })

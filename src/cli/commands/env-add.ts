@@ -10,6 +10,7 @@ import { type Clock, defaultSoonMs, vmColumns } from '../env-columns.ts'
 import { reportFailure } from '../failure.ts'
 import { patienceOf, waitFlags } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
+import { limitText } from '../moments.ts'
 import { progress } from '../progress.ts'
 import { envShape, envWithVms } from '../shapes.ts'
 import { table } from '../table.ts'
@@ -65,7 +66,7 @@ async function awaited(invocation: Invocation, cloud: Cloud, { env: { name, uid,
   } catch (thrown) {
     const { code, subject } = asTtError(thrown)
     if (code === 'cancelled' && terminal.signal.aborted) fail('cancelled', `interrupted; ENV ${name} is still being made`, { remedy })
-    if (code === 'timeout' && subject === `task/${task}` && limitMs !== undefined) fail('timeout', `ENV ${name} is not ready after ${duration(limitMs / 1000)}; it is still being made`, { subject: `env/${name}`, remedy })
+    if (code === 'timeout' && subject === `task/${task}` && limitMs !== undefined) fail('timeout', `ENV ${name} is not ready after ${limitText(limitMs)}; it is still being made`, { subject: `env/${name}`, remedy })
     throw thrown
   }
 }

@@ -34,7 +34,7 @@ export function channelContract({ name, make }: { name: string; make: () => Prom
     })
 
     describe('what a command says and how it ends', () => {
-      it('keeps the two streams apart and unchanged, and tells the status', async () => {
+      it('[F08] keeps the two streams apart and unchanged, and tells the status', async () => {
         const ran = await run('echo "a  b"; echo err >&2; exit 3')
         assert.deepEqual({ ...ran, stdout: ran.stdout.toString(), stderr: ran.stderr.toString() }, { stdout: 'a  b\n', stderr: 'err\n', exit: { code: 3 } })
       })
@@ -46,11 +46,11 @@ export function channelContract({ name, make }: { name: string; make: () => Prom
       it('names the signal that ended it', async () => {
         assert.deepEqual((await run('echo before; kill -TERM $$; echo after')).exit, { signal: 'SIGTERM' })
       })
-      it('runs a program with its arguments as they are', async () => {
+      it('[F05] runs a program with its arguments as they are', async () => {
         const ran = await run({ argv: ['echo', 'a  b', '$HOME', '*', "it's", ''] })
         assert.equal(ran.stdout.toString(), "a  b $HOME * it's \n")
       })
-      it('delivers many megabytes, all of them', async () => {
+      it('[F08] delivers many megabytes, all of them', async () => {
         const ran = await run('head -c 5000000 /dev/zero; echo end')
         assert.equal(ran.stdout.length, 5_000_004)
         assert.equal(ran.stdout.subarray(5_000_000).toString(), 'end\n')

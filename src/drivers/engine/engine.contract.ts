@@ -85,7 +85,7 @@ function verbs(subject: EngineSubject, it: It) {
     if (engine.logs) await refused(engine.logs('none.0'), 'not_found')
   })
 
-  it('a guest runs, stops, runs again on the same disks, and goes without a trace', async (on) => {
+  it('[H08] a guest runs, stops, runs again on the same disks, and goes without a trace', async (on) => {
     const engine = await on.engine()
     const plan = on.plan('life.0')
     const before = disksOf(plan)
@@ -304,7 +304,7 @@ function restarts(it: It) {
 }
 
 function logs(subject: EngineSubject, it: It) {
-  it('what the guest prints is kept, over a stop and a restart of the server', async (on) => {
+  it('[P05] what the guest prints is kept, over a stop and a restart of the server', async (on) => {
     const prints = subject.prints ?? assert.fail('the subject has to say what its guest prints')
     const engine = await on.engine()
     await engine.start(on.plan('says.0'))
@@ -342,7 +342,7 @@ function consoles(subject: EngineSubject, it: It) {
     await engine.destroy('talks.0')
   })
 
-  it('the serial line takes what is written', async (on) => {
+  it('[F18] the serial line takes what is written', async (on) => {
     const { plan, send, comes } = subject.answers ?? assert.fail('the subject has to name a guest that answers')
     const engine = await on.engine()
     await engine.start(plan('reply.0', on.disks))

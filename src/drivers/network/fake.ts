@@ -33,7 +33,7 @@ export const fake: NetworkFactory = async (home, given) => {
   })
   return {
     ...links,
-    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true },
+    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true, dhcp: true },
     probe: async () => ({ usable: true, version: '1' }),
     async [Symbol.asyncDispose]() {
       links[Symbol.dispose]()

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Effects, plainEffects } from '../../base/effects.ts'
@@ -23,6 +23,7 @@ export interface Ground {
 
 export function ground(factory: NetworkFactory, options: Partial<NetworkOptions> = {}): Ground {
   const dir = mkdtempSync(join(tmpdir(), 'tt-network-'))
+  chmodSync(dir, 0o711) // As a driver's directory is: programs that gave up their rights pass through it.
   const mark = randomHex(realWorld, 3).slice(0, 5)
   const drivers: NetworkDriver[] = []
   return {

@@ -217,7 +217,7 @@ function refusals(it: It) {
 }
 
 function reconciles(it: It) {
-  it('links outlive the server', async (on) => {
+  it('[E09] links outlive the server', async (on) => {
     const before = await on.driver()
     const nics = await before.change({ put: [a, c], remove: [] })
     await before[Symbol.asyncDispose]()
@@ -272,7 +272,7 @@ function crowds(it: It) {
     await holds(driver, links.slice(40))
   })
 
-  it('in a batch, a bad link fails itself and nobody else', async (on) => {
+  it('[fault 7] in a batch, a bad link fails itself and nobody else', async (on) => {
     const driver = await on.driver()
     const batch = batcher((links: Link[]) => driver.change({ put: links, remove: [] }))
     const links = Array.from({ length: 12 }, (_, at) => linkOn(at % 2, Math.floor(at / 2), at === 7 ? { ports: { 22: 0 } } : {}))

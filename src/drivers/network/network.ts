@@ -29,7 +29,9 @@ export interface NetworkDriver extends AsyncDisposable {
   /** Removes everything of this server's mark, table included. */
   clear(call?: Call): Promise<void>
   /** Things of this server's mark on the machine that no link of `owned` explains, found without the driver's own records. */
-  leaks?(owned: readonly Link[]): Promise<{ kind: 'tap' | 'bridge' | 'nft'; subject: string; why: string }[]>
+  leaks?(owned: readonly Link[]): Promise<{ kind: 'tap' | 'bridge' | 'nft' | 'process'; subject: string; why: string }[]>
+  /** What of its features does not work now, and what can be done about it. */
+  findings?(): Promise<{ message: string; remedy: string }[]>
 }
 
 export interface NetworkFeatures {
@@ -45,6 +47,8 @@ export interface NetworkFeatures {
   peers: boolean
   /** What changes of a link holds for a guest that runs; else from its next start. */
   live: boolean
+  /** Guests that ask by DHCP are told their address. */
+  dhcp: boolean
 }
 
 /** One VM's wish. */

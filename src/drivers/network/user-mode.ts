@@ -26,7 +26,7 @@ export const userMode: NetworkFactory = async (home, given) => {
   })
   return {
     ...links,
-    features: { addresses: false, denyOutgoing: true, isolation: true, udp: true, denyLists: false, peers: false, live: false },
+    features: { addresses: false, denyOutgoing: true, isolation: true, udp: true, denyLists: false, peers: false, live: false, dhcp: true },
     probe: async () => {
       try {
         await Promise.all([tryTcp(bind, 0), tryUdp(bind, 0)])

@@ -162,7 +162,7 @@ describe('rexec: reaching a guest', () => {
     await under.world.pass(1000)
     assert.ok(at.length >= dialled + 10, 'every 100 ms while somebody waits')
   })
-  it('greets, and is ready when the guest answers its nonce and no other', async () => {
+  it('[F14] greets, and is ready when the guest answers its nonce and no other', async () => {
     await using under = await channelTo()
     const guest = await under.guest(0)
     const nonce = await guest.hello()

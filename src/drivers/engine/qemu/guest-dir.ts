@@ -20,7 +20,7 @@ export interface GuestDir {
   path(file: string): string
   exists(): boolean
   /** Makes or renews the directory for a start. */
-  prepare(checked: CheckedPlan, oomKills: number): void
+  prepare(checked: CheckedPlan): void
   /** What a new server has to know of the guest. */
   facts(): Facts | undefined
   /** The living process of this guest, proved by start time and cookie. */
@@ -33,8 +33,6 @@ export interface GuestDir {
 export interface Facts {
   ports: string[]
   powerButton: boolean
-  /** How many kills for want of memory its cgroup had counted before this start. */
-  oomKills: number
 }
 
 export interface Found extends ProcessId {
@@ -66,7 +64,7 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
     output: path('qemu.log'),
     path,
     exists: () => statOf(dir) !== undefined,
-    prepare({ plan, options }, oomKills) {
+    prepare({ plan, options }) {
       mkdirSync(dir, { recursive: true, mode: 0o700 })
       // Passable but not readable: QEMU enters it before it gives up root, and opens what it needs from there.
       chmodSync(dir, plan.uid === undefined ? 0o700 : 0o711)
@@ -78,7 +76,7 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
       fchmodSync(log, 0o600)
       if (plan.uid !== undefined) fchownSync(log, plan.uid, plan.uid)
       closeSync(log)
-      const facts: Facts = { ports: plan.ports, powerButton: options.powerButton, oomKills }
+      const facts: Facts = { ports: plan.ports, powerButton: options.powerButton }
       writeWhole(path('plan.json'), JSON.stringify({ ...facts, plan }))
     },
     facts() {

@@ -33,7 +33,7 @@ export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; c
   const { plan } = checked
   const { at, mark, cookie, effects, launch: host } = to
   effects.act({ kind: 'file', verb: 'make', subject: at.dir }, () => {
-    at.prepare(checked, to.cgroups?.oomKills(plan.id) ?? 0)
+    at.prepare(checked)
     to.prepare?.()
   })
   const groups = to.cgroups?.make(plan.id, limitsOf(checked, host.accel)) ?? []
@@ -63,6 +63,11 @@ function limitsOf({ plan, options }: CheckedPlan, accel: Machine['accel']) {
 function blockDevicesOf({ disks }: Plan): Set<string> {
   const isDevice = (path: string) => statSync(path, { throwIfNoEntry: false })?.isBlockDevice() ?? false
   return new Set(disks.map(({ path }) => path).filter(isDevice))
+}
+
+/** Whether the kernel ended this guest for want of memory: a process that was killed says nothing of why, and the kernel counts. */
+export function outOfMemory(at: GuestDir, cgroups: Cgroups | undefined): string | undefined {
+  return (cgroups?.oomKills(at.id) ?? 0) > 0 ? 'it was killed by the kernel: out of memory' : undefined
 }
 
 /** What QEMU said last, without its name in front: at most 3 lines and 600 characters. */

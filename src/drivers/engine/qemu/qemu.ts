@@ -6,7 +6,7 @@ import { checked } from './check.ts'
 import { ending as endingOf } from './ending.ts'
 import type { Guest } from './guest.ts'
 import { holder } from './holder.ts'
-import { lastWords } from './launch.ts'
+import { lastWords, outOfMemory } from './launch.ts'
 import { findings } from './findings.ts'
 import { clean, leaks } from './leaks.ts'
 import { host, type Trials } from './machine.ts'
@@ -57,11 +57,9 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
     return guests.get(id) ?? fail('not_ready', 'the VM does not run', { subject: `vm/${id}` })
   }
 
-  /** A process that was killed says nothing of why: the kernel counts what it killed for want of memory. */
   const exitOf = (id: string): string | undefined => {
     const at = guestDir(home, id)
-    const wasKilled = (cgroups?.oomKills(id) ?? 0) > (at.facts()?.oomKills ?? 0)
-    return wasKilled ? 'it was killed by the kernel: out of memory' : (guests.exitOf(id) ?? (lastWords(at) || undefined))
+    return outOfMemory(at, cgroups) ?? guests.exitOf(id) ?? (lastWords(at) || undefined)
   }
 
   return {

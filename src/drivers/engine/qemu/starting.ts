@@ -7,7 +7,7 @@ import type { CheckedPlan } from './check.ts'
 import type { Ending } from './ending.ts'
 import type { Guest } from './guest.ts'
 import type { Holder } from './holder.ts'
-import { lastWords, launch, type Launch } from './launch.ts'
+import { lastWords, launch, type Launch, outOfMemory } from './launch.ts'
 import { type GuestDir, guestDir } from './guest-dir.ts'
 import { within } from './wait.ts'
 
@@ -28,6 +28,8 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
     if (running) return ready(running)
     let started: Guest | undefined
     try {
+      // Its group as the last run left it may hold others, less memory than is wanted now, and a count of what the kernel ended.
+      if (!isNew) await by.cgroups?.remove(id)
       const cookie = randomHex(world, 8)
       const { found, ended, fault } = launch(plan, { ...by, ...home, at, cookie })
       if (!found) {
@@ -40,7 +42,7 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
     } catch (fault) {
       const other = guests.get(id)
       if (other && other !== started) return ready(other) // What an earlier server had begun to start came up meanwhile.
-      const why = reason(fault, at)
+      const why = reason(fault, at, outOfMemory(at, by.cgroups))
       await ending
         .undo(at, { dir: isNew, process: started?.process })
         .catch((trouble: unknown) => log.warn('not all that a failed start had made could be removed', { vm: id, fault: String(trouble) }))
@@ -49,10 +51,10 @@ export function starting({ home, guests, ending }: { home: DriverHome; guests: H
   }
 }
 
-/** QEMU's last words, where it is QEMU that failed. */
-function reason(fault: unknown, at: GuestDir): unknown {
+/** QEMU's last words or the kernel's, where it is QEMU that failed. */
+function reason(fault: unknown, at: GuestDir, kernels?: string): unknown {
   if (!(fault instanceof TtError) || fault.code !== 'failed') return fault
-  const words = lastWords(at)
+  const words = kernels ?? lastWords(at)
   const remedy = words.includes('Permission denied') ? "the VM's own user has to be able to read the image: see that all may pass the directories above it (mode o+x)" : undefined
   return new TtError({ code: 'failed', message: `QEMU did not start: ${words === '' ? fault.message : words}`, subject: `vm/${at.id}`, remedy }, fault)
 }

@@ -25,6 +25,7 @@ test('elements are read as they are written', () => {
     { set: { family: 'ip', name: 'deny_out', type: 'ipv4_addr', elem: ['10.77.4.2', { elem: { val: '10.77.4.3', comment: 'by hand' } }] } },
     { set: { family: 'ip', name: 'within', type: ['ifname', 'ifname'], elem: [{ concat: ['x', 'x'] }] } },
     { set: { family: 'ip', name: 'denied_all', type: ['ipv4_addr', 'ipv4_addr'], flags: ['interval'], elem: [{ concat: [{ prefix: { addr: '10.77.0.0', len: 22 } }, { prefix: { addr: '0.0.0.0', len: 0 } }] }] } },
+    { set: { family: 'bridge', name: 'askers', type: ['ifname', 'ether_addr', 'integer'], elem: [{ concat: [tap, a.mac, 90520735776770] }] } },
     { set: { family: 'bridge', name: 'near', type: ['ipv4_addr', 'ipv4_addr'], flags: ['interval'], elem: [{ concat: ['10.77.0.2', '10.77.0.9'] }, { concat: ['10.77.0.2', { range: ['10.77.0.10', '10.77.0.12'] }] }] } },
     { set: { family: 'bridge', name: 'cards', type: ['ifname', 'ether_addr', 'ipv4_addr'], elem: [{ elem: { val: { concat: [tap, a.mac, a.ip] }, comment: `${a.id}/7` } }] } },
     { chain: { family: 'ip', name: 'here', type: 'filter', hook: 'input', prio: 0, policy: 'accept' } },
@@ -40,6 +41,7 @@ test('elements are read as they are written', () => {
       ['deny_out 10.77.4.3', '10.77.4.3 comment "by hand"'],
       ['within "x" . "x"', '"x" . "x"'],
       ['denied_all 10.77.0.0/22 . 0.0.0.0/0', '10.77.0.0/22 . 0.0.0.0/0'],
+      [`askers "${tap}" . ${a.mac} . 90520735776770`, `"${tap}" . ${a.mac} . 90520735776770`],
       ['near 10.77.0.2 . 10.77.0.9', '10.77.0.2 . 10.77.0.9'],
       ['near 10.77.0.2 . {"range":["10.77.0.10","10.77.0.12"]}', '10.77.0.2 . {"range":["10.77.0.10","10.77.0.12"]}'],
       [`cards "${tap}" . ${a.mac} . ${a.ip}`, `"${tap}" . ${a.mac} . ${a.ip} comment "${a.id}/7"`],
@@ -64,7 +66,7 @@ test('what is not of this version is alien', () => {
   ]
   for (const entry of strange) assert.equal(parseTable(listed(entry)).alien, true, JSON.stringify(entry))
   assert.deepEqual(parseTable(listed()), { alien: false, elements: new Map() })
-  assert.equal(Object.keys(sets).length + Object.keys(chains).length, 18)
+  assert.equal(Object.keys(sets).length + Object.keys(chains).length, 19)
 })
 
 test('interfaces of the mark are taps, bridges and strangers; nobody else is there', () => {

@@ -97,7 +97,7 @@ export function parseTable(json: string): { elements: Elements; alien: boolean }
 function addElement(elements: Elements, set: SetName, element: unknown): void {
   const { val, comment } = isRecord(element) && isRecord(element.elem) ? element.elem : { val: element, comment: undefined }
   const [left, right] = set === 'public' && Array.isArray(val) ? val : [val, undefined]
-  const key = partsOf(left).map((part, at) => (set === 'within' || (set === 'cards' && at === 0) ? `"${part}"` : part))
+  const key = partsOf(left).map((part, at) => (set === 'within' || ((set === 'cards' || set === 'askers') && at === 0) ? `"${part}"` : part))
   const rest = right === undefined ? '' : ` : ${partsOf(right).join(' . ')}`
   elements.set(`${set} ${key.join(' . ')}`, `${key.join(' . ')}${rest}${typeof comment === 'string' ? ` comment "${comment}"` : ''}`)
 }

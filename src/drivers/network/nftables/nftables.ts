@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import * as v from 'valibot'
+import type { ProcessId } from '../../../base/processes.ts'
 import { gate } from '../../../base/queue.ts'
 import { runOk } from '../../../base/run.ts'
 import type { Call } from '../../../model/call.ts'
@@ -9,6 +10,7 @@ import type { Nic } from '../../../model/plan.ts'
 import { type Book, type Change, linkBook } from '../book.ts'
 import { networkEntries } from '../options.ts'
 import type { Link, NetworkFactory } from '../network.ts'
+import { dhcp } from './dhcp.ts'
 import { giveForwardingBack, turnForwardingOn } from './forwarding.ts'
 import { hands } from './hands.ts'
 import { findLeaks } from './leaks.ts'
@@ -28,6 +30,7 @@ export const nftables: NetworkFactory = async (home, given) => {
   const realm: Realm = { mark, subnet }
   const turns = gate(1)
   const machine = hands(home)
+  const addresses = dhcp(home, realm)
   let book: Book | undefined
   /** Whether the machine holds what the book says and nothing else, as far as we know. */
   let exact = false
@@ -43,6 +46,7 @@ export const nftables: NetworkFactory = async (home, given) => {
     const anew = is.alien ? noRuleset(mark) : []
     await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)])
     exact = true
+    await addresses.converge(to)
   }
 
   const removeAll = async (): Promise<void> => {
@@ -62,7 +66,7 @@ export const nftables: NetworkFactory = async (home, given) => {
     const others = slices.filter((slice) => before.get(slice)?.far.join() !== after.get(slice)?.far.join()).flatMap((slice) => held.on(slice)).filter(({ id }) => !ids.has(id))
     const were = back.put.filter(({ id }) => ids.has(id))
     const now = put.flatMap(({ id }) => held.get(id) ?? [])
-    return { back, steps: stepsBetween(shapeOf(realm, { links: [...were, ...others], segments: before }), shapeOf(realm, { links: [...now, ...others], segments: after })) }
+    return { back, slices, steps: stepsBetween(shapeOf(realm, { links: [...were, ...others], segments: before }), shapeOf(realm, { links: [...now, ...others], segments: after })) }
   }
 
   const change = async (wish: Change): Promise<Nic[]> => {
@@ -72,9 +76,13 @@ export const nftables: NetworkFactory = async (home, given) => {
     const put = wish.put.filter((link) => !held.has(link))
     // A link that is asked for again must really be there: a tap may have gone with nobody telling us.
     exact &&= wish.put.every((link) => !held.has(link) || isInterface(tapOf(mark, link.ip)))
-    const { back, steps } = applied(held, { put, remove: wish.remove })
+    const { back, slices, steps } = applied(held, { put, remove: wish.remove })
     try {
-      if (exact) await machine.take(steps).catch(() => converge(held))
+      if (exact)
+        await machine.take(steps).then(
+          () => addresses.follow(held, slices),
+          () => converge(held),
+        )
       else await converge(held)
     } catch (fault) {
       held.apply(back)
@@ -87,7 +95,7 @@ export const nftables: NetworkFactory = async (home, given) => {
   const inTurn = <T>(work: () => Promise<T>, call?: Call): Promise<T> => turns.pass(() => work().catch(asFailed), call?.signal)
 
   return {
-    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true },
+    features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true, dhcp: addresses.usable },
     probe: () => inTurn(() => probeMachine(home, { subnet })),
     change: (wish, call) => inTurn(() => change(wish), call),
     reconcile: (all, call) =>
@@ -107,9 +115,14 @@ export const nftables: NetworkFactory = async (home, given) => {
         exact = false
         // Something may go by itself between the look and the act; so look again before it counts as a failure.
         await removeAll().catch(removeAll)
+        await addresses.clear()
         giveForwardingBack(home, await othersOfOurKind())
       }, call),
-    leaks: (owned) => inTurn(() => findLeaks(realm, owned)),
+    leaks: (owned) => inTurn(async () => [...(await findLeaks(realm, owned)), ...addresses.processes().slice(owned.length > 0 ? 1 : 0).map(strangeServer)]),
+    findings: async () => {
+      const why = addresses.problem()
+      return why === undefined ? [] : [{ message: `guests that ask for their address by DHCP get none: ${why}`, remedy: addresses.usable ? 'it is tried again by itself; see whether another program holds the UDP port 67' : 'apt-get install dnsmasq-base, and start the server again' }]
+    },
     [Symbol.asyncDispose]: () => turns.pass(async () => machine[Symbol.asyncDispose]()),
   }
 }
@@ -122,6 +135,8 @@ function asFailed(fault: unknown): never {
 
 /** Seen in /proc, which shows the network namespace this process is in; /sys shows that of whoever mounted it. */
 const isInterface = (name: string) => existsSync(`/proc/sys/net/ipv4/conf/${name}`)
+
+const strangeServer = ({ pid }: ProcessId) => ({ kind: 'process' as const, subject: String(pid), why: 'it gives out addresses of this server, and no link needs it' })
 
 const withoutTables = (tables: readonly string[]) => tables.map((table) => `delete table ${table}`)
 

@@ -10,6 +10,10 @@ export interface Realm {
   subnet: string
 }
 
+/** `chaddr` of a DHCP message, 28 bytes after the UDP header: https://www.rfc-editor.org/rfc/rfc2131#section-2 */
+const askedMac = '@th,288,48'
+const dhcpCall = 'udp sport 68 udp dport 67'
+
 /**
  * Two tables: `ip` forwards, translates and denies; `bridge` keeps every guest to its own address and MAC. Rules are constant;
  * what there is of VMs is elements of these sets.
@@ -32,12 +36,17 @@ export const sets: Record<SetName, SetSpec> = {
   cards: { family: 'bridge', type: 'ifname . ether_addr . ipv4_addr' },
   /** Guest and addresses of guests it may not exchange anything with. */
   near: { family: 'bridge', type: 'ipv4_addr . ipv4_addr', interval: true },
+  /** Tap, MAC, and that MAC again as a number, for it also stands in what a guest asks by DHCP. */
+  askers: { family: 'bridge', type: 'ifname . ether_addr . integer', typeOf: `iifname . ether saddr . ${askedMac}` },
 }
 
-export type SetName = 'public' | 'open' | 'deny_out' | 'denied_all' | 'apart' | 'denied' | 'within' | 'cards' | 'near'
+export type SetName = 'public' | 'open' | 'deny_out' | 'denied_all' | 'apart' | 'denied' | 'within' | 'cards' | 'near' | 'askers'
 interface SetSpec {
   family: 'ip' | 'bridge'
+  /** As `nft -j` answers. */
   type: string
+  /** How it is made, where no name of a type says it. */
+  typeOf?: string
   /** Its elements are ranges. */
   interval?: true
 }
@@ -66,7 +75,7 @@ const rules = ({ mark, subnet }: Realm): Record<ChainName, string[]> => {
   const between = `iifname ${bridges} oifname ${bridges} ct status ! dnat`
   return {
     // route_localnet lets answers to 127.0.0.1 back in, and would let guests reach what listens there only (CVE-2020-8558 was that).
-    early: [`iifname ${bridges} ip daddr 127.0.0.0/8 drop`, `iifname ${bridges} ip saddr != ${subnet} drop`],
+    early: [`iifname ${bridges} ip daddr 127.0.0.0/8 drop`, `iifname ${bridges} ip saddr 0.0.0.0 ${dhcpCall} accept`, `iifname ${bridges} ip saddr != ${subnet} drop`],
     arriving: [forward],
     local: [forward],
     through: [
@@ -87,7 +96,7 @@ const rules = ({ mark, subnet }: Realm): Record<ChainName, string[]> => {
       `ip daddr ${subnet} ct state invalid,untracked drop`,
       `ip saddr ${subnet} ct state invalid,untracked drop`,
     ],
-    here: ['jump limits', 'ct direction original ip saddr @deny_out drop', 'ip saddr @deny_out ct state invalid,untracked drop'],
+    here: [`iifname ${bridges} ${dhcpCall} accept`, 'jump limits', 'ct direction original ip saddr @deny_out drop', 'ip saddr @deny_out ct state invalid,untracked drop'],
     // By the addresses the conversation began with, so that it is cut in both directions, and what was called by a public port counts as called there.
     limits: [
       'ct original ip saddr . ct original ip daddr @denied drop',
@@ -102,6 +111,9 @@ const rules = ({ mark, subnet }: Realm): Record<ChainName, string[]> => {
     ],
     enter: [
       `iifname != "${tapPrefix(mark)}*" accept`,
+      // Only for itself, so that nobody learns or spoils the address of another; and nobody plays the server.
+      `${dhcpCall} iifname . ether saddr . ${askedMac} @askers accept`,
+      'udp dport { 67, 68 } drop',
       'ip saddr . ip daddr @near drop',
       'iifname . ether saddr . ip saddr @cards accept',
       'iifname . ether saddr . arp saddr ip @cards iifname . arp saddr ether . arp saddr ip @cards accept',
@@ -117,7 +129,7 @@ export function baseRuleset(realm: Realm): string[] {
   const hookOf = (chain: ChainSpec) => (chain.hook === undefined ? '' : ` { type ${chain.type} hook ${chain.hook} priority ${chain.priority}; policy accept; }`)
   return [
     ...families.map((family) => `add table ${family} ${table}`),
-    ...entriesOf(sets).map(([name, { family, type, interval }]) => `add ${kind(name)} ${family} ${table} ${name} { type ${type};${interval ? ' flags interval;' : ''} }`),
+    ...entriesOf(sets).map(([name, { family, type, typeOf, interval }]) => `add ${kind(name)} ${family} ${table} ${name} { ${typeOf === undefined ? `type ${type}` : `typeof ${typeOf}`};${interval ? ' flags interval;' : ''} }`),
     ...entriesOf(chains).map(([name, chain]) => `add chain ${chain.family} ${table} ${name}${hookOf(chain)}`),
     ...families.map((family) => `flush table ${family} ${table}`),
     ...entriesOf(rules(realm)).flatMap(([chain, lines]) => lines.map((line) => `add rule ${chains[chain].family} ${table} ${chain} ${line}`)),
@@ -134,6 +146,7 @@ export type Elements = Map<string, string>
 /** The elements of one link, whose slice is as `segment` says. */
 export function elementsOf({ mark, subnet }: Realm, { id, ip, mac, ports, denyOutgoing, deny, owner }: Link, segment: Segment): [key: string, text: string][] {
   const found: Element[] = [['cards', `"${tapOf(mark, ip)}" . ${mac} . ${ip}`, ` comment "${owner === undefined ? id : `${id}/${owner}`}"`]]
+  found.push(['askers', `"${tapOf(mark, ip)}" . ${mac} . ${parseInt(mac.replaceAll(':', ''), 16)}`])
   if (denyOutgoing) found.push(['deny_out', ip])
   const { near, far } = deny.length === 0 ? { near: deny, far: deny } : denyParts(cidrOf(subnet) as Cidr, deny)
   for (const address of near) found.push(['near', `${ip} . ${address}`])

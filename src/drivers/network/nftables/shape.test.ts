@@ -20,7 +20,7 @@ test('a link more is its own things more, and a bridge only if it is the first t
   const steps = stepsBetween(shape(a), shape(a, b))
   assert.deepEqual(steps.bridges, [])
   assert.deepEqual(steps.taps, [{ name: tap(b), tap: { bridge: bridgeOf(mark, b.slice), up: true }, make: true }])
-  assert.equal(steps.added.size, 3)
+  assert.equal(steps.added.size, 4)
   assert.deepEqual([...steps.removed, ...steps.remove, ...steps.replace], [])
   const other = stepsBetween(shape(a), shape(a, c))
   assert.deepEqual(other.bridges, [{ name: bridgeOf(mark, c.slice), bridge: { address: '10.77.4.1/22', mac: '52:54:00:4d:04:01', up: true }, make: true }])
