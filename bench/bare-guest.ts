@@ -34,7 +34,8 @@ export interface BareGuest extends AsyncDisposable {
 const bridge = 'bare0'
 const network = '10.201.0'
 
-export async function bareMachine(ground: Ground): Promise<BareMachine> {
+/** `qemuImg`: disks are made by that program, not by ours. */
+export async function bareMachine(ground: Ground, { qemuImg = false } = {}): Promise<BareMachine> {
   const dir = mkdtempSync(join(ground.dir, 'bare-'))
   const image = microImage()
   mkdirSync(join(dir, 'volumes'))
@@ -48,6 +49,7 @@ export async function bareMachine(ground: Ground): Promise<BareMachine> {
     async prepare() {
       const number = made++
       const plan = await planOf(number, { image, volumes })
+      if (qemuImg) overlayByProgram(plan, image)
       ip('tuntap', 'add', 'dev', tapOf(number), 'mode', 'tap')
       ip('link', 'set', 'dev', tapOf(number), 'master', bridge, 'up')
       const args = argv(checked(plan), { accel: 'tcg', tscKhz, name: `bare-${number}` })
@@ -90,6 +92,11 @@ async function planOf(number: number, { image, volumes }: { image: MicroImage; v
     ports: [agentPort],
     options: {},
   }
+}
+
+/** What we would make of the image, made anew by `qemu-img` with its own choices. */
+function overlayByProgram({ disks }: Plan, image: MicroImage): void {
+  for (const { path, sizeBytes } of disks) execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', image.disk, '-F', 'raw', path, String(sizeBytes)])
 }
 
 function bareGuest(args: string[], at: { dir: string; ip: string; clear(): Promise<void> }): BareGuest {

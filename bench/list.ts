@@ -2,6 +2,7 @@ import { apiRates } from './api-rates.ts'
 import type { Bench } from './bench.ts'
 import { clientStart } from './client-start.ts'
 import { coldStart } from './cold-start.ts'
+import { guestDisk } from './guest-disk.ts'
 import { idleServer } from './idle-server.ts'
 import { oneLink } from './one-link.ts'
 import { restart } from './restart.ts'
@@ -10,4 +11,4 @@ import { setUp } from './set-up.ts'
 import { tenThousand } from './ten-thousand.ts'
 
 /** In the order they are run and shown. */
-export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, setUp]
+export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, guestDisk, setUp]

@@ -6,7 +6,7 @@ import { realWorld } from '../src/base/world.ts'
 import { audit, type AuditTrail } from '../src/cloud/audit.ts'
 import { guard } from '../src/cloud/guard.ts'
 import type { Cloud } from '../src/model/cloud.ts'
-import { withAccounts } from '../src/model/accounts.contract.ts'
+import { accountContract, roleContract, withAccounts } from '../src/model/user.contract.ts'
 import { cloudContract } from '../src/model/cloud.contract.ts'
 import type { CloudUnderTest } from '../src/model/cloud-under-test.ts'
 import { sessionContract } from '../src/model/session.contract.ts'
@@ -46,19 +46,24 @@ async function overHttp(cloud: Cloud, stack: AsyncDisposableStack, around: Aroun
 const trail: AuditTrail = { write: () => undefined, tail: async () => ({ entries: [], stop: () => undefined }) }
 const audited: Around = (cloud, user) => audit(guard(cloud, user), { trail, user, origin: { request: 'r' }, world: realWorld })
 
-const all: Record<string, () => Promise<CloudUnderTest>> = {
-  cluster: under(async (cloud) => ({ cloud, admin: cloud })),
-  'guard over cluster': under(async (cloud) => asUsers(each((user) => guard(cloud, user)))),
-  'audit over guard over cluster': under(async (cloud) => asUsers(each((user) => audited(cloud, user)))),
-  'guard over cluster, for an admin': under(async (cloud) => ({ cloud: guard(cloud, callers.admin), admin: guard(cloud, callers.admin) })),
-  'httpCloud over guard over cluster': under(async (cloud, stack) => asUsers(await overHttp(cloud, stack, guard))),
-  'httpCloud over audit over guard over cluster, as admin': under(async (cloud, stack) => {
-    const { admin } = await overHttp(cloud, stack, audited)
-    return { cloud: admin, admin }
-  }),
-}
+const stacks: { name: string; make: () => Promise<CloudUnderTest>; roles?: true }[] = [
+  { name: 'cluster', make: under(async (cloud) => ({ cloud, admin: cloud })) },
+  { name: 'guard over cluster', roles: true, make: under(async (cloud) => asUsers(each((user) => guard(cloud, user)))) },
+  { name: 'audit over guard over cluster', roles: true, make: under(async (cloud) => asUsers(each((user) => audited(cloud, user)))) },
+  { name: 'guard over cluster, for an admin', make: under(async (cloud) => ({ cloud: guard(cloud, callers.admin), admin: guard(cloud, callers.admin) })) },
+  { name: 'httpCloud over guard over cluster', roles: true, make: under(async (cloud, stack) => asUsers(await overHttp(cloud, stack, guard))) },
+  {
+    name: 'httpCloud over audit over guard over cluster, as admin',
+    make: under(async (cloud, stack) => {
+      const { admin } = await overHttp(cloud, stack, audited)
+      return { cloud: admin, admin }
+    }),
+  },
+]
 
-for (const [name, make] of Object.entries(all)) {
-  cloudContract({ name, make })
-  sessionContract({ name, make })
+for (const stack of stacks) {
+  cloudContract(stack)
+  accountContract(stack)
+  if (stack.roles) roleContract(stack)
+  sessionContract(stack)
 }

@@ -31,7 +31,7 @@ function spoil(dir: string, statement: string, ...values: string[]): void {
   db.prepare(statement).run(...values)
 }
 
-test('fault 29: N07: a server that does not start because of a record is mended by its doctor while it is stopped', { timeout: 120_000 }, async () => {
+test('fault 29: N07: a record nobody can read is named, and put aside, by the doctor of a server that is stopped', { timeout: 120_000 }, async () => {
   await using server = serverGround(flags)
   await server.start()
   assert.equal((await server.tt('env', 'add', 'demo', '-s', 'micro', '-d', '2')).code, 0)
@@ -44,7 +44,6 @@ test('fault 29: N07: a server that does not start because of a record is mended 
   assert.deepEqual([...new Set(healthy.findings.map(({ check }) => check))].sort(), ['clock', 'data', 'drivers', 'engine', 'images', 'ledger', 'network', 'ports', 'space'])
 
   spoil(server.dir, "UPDATE entries SET value = substr(value, 1, 20) WHERE key = 'desired/phase/demo'")
-  await assert.rejects(server.start(), /the server ended/)
   const broken = asked(server)
   assert.equal(broken.status, 3)
   assert.deepEqual(bad(broken).map(({ message }) => message.split(' is damaged')[0]), ['the record desired/phase/demo'])

@@ -93,6 +93,7 @@ describe('which VMs an ENV gets, and of what size', () => {
     await ground.does('env', 'add', 'peer', '-s', 'micro')
     await ground.does('env', 'add', 'all', '-s', 'micro', '--at-end', 'stop', '--keep-image', '--deny', '10.0.0.0/8,192.0.2.1', '--peer', 'peer', '-n')
     assert.match((await ground.does('env', 'show', 'all')).stdout, /halts at its end, keeps its disks, no outgoing connections, may not reach 10\.0\.0\.0\/8 192\.0\.2\.1, talks with peer\n/)
+    await ground.does('env', 'update', 'all', '--no-keep-disks', '--at-end', 'delete')
     await ground.does('env', 'del', 'all', 'peer')
   })
 })

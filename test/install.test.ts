@@ -82,11 +82,11 @@ describe('L09: installed under a prefix', { timeout: 300_000 }, () => {
     ok(tt('env', 'add', 'mine', '-s', 'micro'))
     assert.match(ok(tt('env', 'list')), /mine +ready/)
     const refused = uninstall()
+    server.kill('SIGTERM')
+    await gone
     assert.equal(refused.status, 1)
     assert.match(refused.stderr, /a ttserver of this installation runs, process \d+\n {2}stop it first/)
     assert.ok(existsSync(join(prefix, 'bin/tt')))
-    server.kill('SIGTERM')
-    await gone
   })
 
   test('L09: taken away, nothing is left but the data; installed again, that is there', () => {
@@ -120,6 +120,9 @@ describe('L09: installed under a prefix', { timeout: 300_000 }, () => {
       assert.equal(ran.status, status, ran.stderr)
       assert.match(ran.stderr, says)
     }
+    rmSync(join(dir, 'node_modules/valibot'))
+    assert.match(run('sh', join(tree, 'script/install'), '--prefix', other).stderr, /the npm package valibot, which it needs, is not here\n {2}run `npm ci/)
+    assert.ok(!existsSync(other), 'what was begun is taken back')
     rmSync(join(tree, 'build/native/leash'))
     assert.match(run('sh', join(tree, 'script/install'), '--prefix', other).stderr, /there is no .*leash\n {2}run `script\/setup native`/)
     rmSync(join(tree, 'dist/bin/ttserver.js'))

@@ -18,6 +18,8 @@ import { keptDisks, keptName } from '../src/host/kept-disks.ts'
 const MiB = 1 << 20
 const vm = { id: 'abcdef0123456789.3', env: 'demo', index: 3, cpu: 2, memMb: 256 }
 
+process.umask(0o077) // As a server's is.
+
 /** A directory with an image, a volume made from it, and the kept disks. */
 async function ground(factory: VolumeFactory, { effects = plainEffects(), root = mkdtempSync(join(tmpdir(), 'tt-kept-')) } = {}) {
   chmodSync(root, 0o711)
@@ -26,7 +28,10 @@ async function ground(factory: VolumeFactory, { effects = plainEffects(), root =
   const base = { path: join(images, 'base.raw'), format: 'raw' as const, sizeBytes: 3 * MiB, readOnly: true }
   writeFileSync(base.path, Buffer.alloc(3 * MiB, 'what the image holds; '))
   const files = { kernel: join(images, 'vmlinux'), initrd: join(images, 'initrd.cpio') }
-  for (const path of Object.values(files)) writeFileSync(path, `the ${path}`)
+  for (const path of Object.values(files)) {
+    writeFileSync(path, `the ${path}`)
+    chmodSync(path, 0o644)
+  }
   const spec = { engines: ['qemu', 'other'], digest: 'd', agent: 'rexec' as const, features: ['x'], cpu: 1, memMb: 128, diskMb: 8, ports: [22, 80], sizeBytes: 1 }
   const image: FoundImage = { name: 'micro', spec, boot: 'kernel', files, base, cmdline: 'root=/dev/vda', options: { vnc: false } }
   mkdirSync(join(root, 'volumes'), { recursive: true })
@@ -63,7 +68,7 @@ test('[B15] a kept disk is an image with everything of its original, found by th
     assert.equal(statSync(path).mode & 0o777, 0o644)
   }
   assert.equal(statSync(image.files.kernel ?? '').ino, statSync(on.image.files.kernel ?? '').ino, 'one kernel for both')
-  assert.equal(statSync(on.kept.dir).mode & 0o777, 0o711, 'nobody looks around among them')
+  for (const dir of [on.kept.dir, join(image.base?.path ?? '', '..')]) assert.equal(statSync(dir).mode & 0o777, 0o711, 'users pass through, and nobody looks around')
 
   await on.volume.destroy(vm.id)
   await on.volume.create('other.0', { base: image.base ?? assert.fail(), sizeBytes: 8 * MiB })

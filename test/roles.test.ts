@@ -110,7 +110,7 @@ const asks: Partial<Record<RouteId, (at: Ground, of: string | undefined) => Prom
   async 'put-env'(at, of) {
     const put = (name: string, body: object) => ({ params: { name }, body })
     const there = await things.env(at)
-    switch (of) {
+    switch (of ?? '') {
       case 'one that is there':
         return put(there.name, { spec: spec({ denyOutgoing: true }) })
       case 'a new one for somebody else':
@@ -244,7 +244,7 @@ describe('J01: every session, by who asks; fault 38: reload is for admins', { ti
 
 /** The status that would say what became of a session over a WebSocket. */
 async function joined(at: Ground, caller: CallerName, request: SessionRequest): Promise<number> {
-  await using transport = nodeTransport()
+  using transport = nodeTransport()
   const client = httpCloud(`http://127.0.0.1:${at.port}`, { token: at.secrets[caller] ?? '', world: realWorld, ...transport })
   try {
     await using _ = await client.open(request)
@@ -253,6 +253,23 @@ async function joined(at: Ground, caller: CallerName, request: SessionRequest): 
     return errorCodes[asTtError(thrown).code].http
   }
 }
+
+it('a user whose disks were kept stays: whoever got the name next would have them', { timeout: 60_000 }, async () => {
+  await using at = await ground()
+  const { admin, cloud } = at
+  const [users, images] = [admin.collection('user'), admin.collection('image')]
+  await users.put('carl', { spec: {} })
+  await guard(cloud, { name: 'carl', role: 'user' }).collection('env').put('his', { spec: spec() })
+  await seen(cloud, 'env', (change) => (change.type === 'is' && change.resource.status?.phase === 'ready') || undefined)
+  await assert.rejects(users.remove('carl'), { code: 'conflict', message: 'carl has 1 ENV, the first his' })
+  await admin.collection('env').remove('his', { keepDisks: true })
+  const image = await seen(cloud, 'image', (change) => (change.type === 'is' && change.resource.spec.owner === 'carl' ? change.resource.name : undefined))
+  while ((await cloud.collection('env').list()).items.length > 0) await realWorld.sleep(20)
+  await assert.rejects(users.remove('carl'), { code: 'conflict', message: `carl has disks that were kept, the first ${image}` })
+  await images.remove(image)
+  while ((await images.list()).items.some(({ name }) => name === image)) await realWorld.sleep(50)
+  await users.remove('carl')
+})
 
 it('docs/reference/roles.md says what is tested', () => {
   assert.equal(readFileSync(new URL('../docs/reference/roles.md', import.meta.url), 'utf8'), rolesReference(), 'run script/docs')

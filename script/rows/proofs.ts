@@ -33,7 +33,7 @@ export function proofsIn(root: string): Map<string, Proof[]> {
 }
 
 const testFiles = (root: string): string[] =>
-  folders.flatMap((folder) => names(join(root, folder)).filter((name) => /\.(test|contract)\.ts$/.test(name)).map((name) => join(folder, name))).sort()
+  folders.flatMap((folder) => names(join(root, folder)).filter((name) => /\.(test|contract)\.ts$/.test(name)).map((name) => join(folder, name))).sort((a, b) => (a < b ? -1 : 1))
 
 function names(dir: string): string[] {
   try {

@@ -95,6 +95,7 @@ const hostStatus = exactly<HostStatus>()(
     engines: v.array(v.object({ name: v.string(), version: v.string(), features: v.record(v.string(), v.union([v.boolean(), v.string()])) })),
     unusable: v.array(v.object({ kind: v.picklist(['engine', 'volume', 'network', 'channel', 'blob']), name: v.string(), why: v.string() })),
     network: v.string(),
+    networkFeatures: v.optional(v.record(v.string(), v.boolean())),
     volume: v.string(),
   }),
 )

@@ -58,7 +58,8 @@ export async function exchange(request: IncomingMessage, response: ServerRespons
   const ms = world.ticks() - began
   metrics.answered(seen.route ?? 'none', response.statusCode, ms)
   const note = { status: response.statusCode, ms: Math.round(ms * 10) / 10, user: seen.caller?.user.name, token: seen.caller?.token }
-  if (method === 'GET' || method === 'HEAD') log.debug('answered', note)
+  if (response.statusCode === 401) log.warn('not let in', { ...note, from: request.socket.remoteAddress })
+  else if (method === 'GET' || method === 'HEAD') log.debug('answered', note)
   else log.info('answered', note)
 }
 

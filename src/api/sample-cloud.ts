@@ -9,8 +9,9 @@ import { expand, expandOne } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import { checkEnvName, matchesPrefix, parseVmName, vmName } from '../model/names.ts'
-import type { VmSelection } from '../model/session.ts'
+import type { Session, VmSelection } from '../model/session.ts'
 import { checkAborted } from './aborted.ts'
+import { sampleEvents } from './sample-events.ts'
 import { sampleSession } from './sample-session.ts'
 
 /**
@@ -36,6 +37,7 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
   const listeners = new Set<(env: string) => void>()
   const sessions = new Set<unknown>()
   const watches = new Set<unknown>()
+  const happened = sampleEvents(now)
   let revisions = 0
   const keep = (env: Resource<'env'>) => {
     envs.set(env.name, env)
@@ -43,7 +45,9 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
   }
   const settle = (name: string) => {
     const env = envs.get(name)
-    if (env?.status && env.removing === undefined) keep({ ...env, status: { ...env.status, phase: 'ready', ready: env.status.vms } })
+    if (!env?.status || env.removing !== undefined) return
+    keep({ ...env, status: { ...env.status, phase: 'ready', ready: env.status.vms } })
+    happened.tell(env, 'ready')
   }
   const vmsOf = (env: Resource<'env'>): Resource<'vm'>[] => [...expand(env)].map((vm) => vmResource(env, vm))
   const reports = { host: new Map([['here', hostResource()]]), image: new Map(Object.entries(images).map(([name, spec]) => [name, imageResource(name, spec)])) }
@@ -88,17 +92,21 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
     const revision = String(++revisions)
     if (old) keep({ ...old, revision, spec })
     else keep({ kind: 'env', name, uid: uid ?? `uid${revision}`, revision, owner, created: now(), spec, status: { phase: 'creating', vms, ready: 0, since: started } })
+    happened.tell({ name, owner: old?.owner ?? owner }, old ? 'changed' : 'created')
     if (!patient) settle(name)
     return envs.get(name) as Resource<'env'>
   }
 
-  const remove = async (name: string, _options?: RemoveOptions, call?: Call) => {
+  const remove = async (name: string, options: RemoveOptions = {}, call?: Call) => {
     checkAborted(call?.signal)
     const env = envs.get(name) ?? missing('env', name)
+    if (options.uid !== undefined && options.uid !== env.uid) missing('env', name)
     if (env.removing !== undefined) return
     keep({ ...env, removing: now(), status: { phase: 'removing', vms: 0, ready: 0, since: started } })
+    happened.tell(env, 'removing')
     const finish = () => {
       envs.delete(name)
+      happened.tell(env, 'removed')
       for (const tell of listeners) tell(name)
     }
     if (patient) finishers.set(name, finish)
@@ -165,7 +173,7 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
     }),
     async open(request, call) {
       checkAborted(call?.signal)
-      const session = sampleSession(request, 'vms' in request ? selected(request.vms).map(({ name }) => name) : [], () => sessions.delete(session))
+      const session: Session = request.type === 'events' ? happened.open(request, () => sessions.delete(session)) : sampleSession(request, 'vms' in request ? selected(request.vms).map(({ name }) => name) : [], () => sessions.delete(session))
       sessions.add(session)
       return session
     },

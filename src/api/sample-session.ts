@@ -25,7 +25,11 @@ export function sampleSession(request: SessionRequest, vms: string[], closed: ()
 }
 
 async function* frames(request: SessionRequest, inputs: Map<string, Queue<SessionInput>>, signal: AbortSignal): AsyncGenerator<SessionFrame> {
-  if (request.type === 'doctor') yield { type: 'leak', host: 'here', leak: { kind: 'file', subject: '/tmp/left', why: 'nobody owns it' } }
+  if (request.type === 'doctor') yield* [
+    { type: 'leak', host: 'here', leak: { kind: 'file', subject: '/tmp/left', why: 'nobody owns it' } },
+    { type: 'finding', host: 'here', finding: { check: 'clock', state: 'good', message: 'it is right' } },
+  ] satisfies SessionFrame[]
+  if (request.type === 'reload') yield { type: 'reloaded', host: 'here', changed: [], needRestart: [] }
   if (request.type === 'build') yield { type: 'built', host: 'here', image: request.image }
   for (const [vm, input] of inputs) {
     yield { type: 'begin', vm, image: 'sample:micro', address: '127.0.0.1' }

@@ -43,8 +43,10 @@ test('v1: one directory for each hierarchy that counts, once', () => {
   assert.deepEqual(dirs, ['cpu,cpuacct', 'memory', 'pids', 'freezer'].map((name) => `/sys/fs/cgroup/${name}/tt-abcde/demo.0`))
   assert.deepEqual(joins, dirs)
   assert.deepEqual(writes, [
+    { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/cpu.shares', text: '8192' },
     { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.cfs_period_us', text: '100000' },
     { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.cfs_quota_us', text: '150000' },
+    { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.shares', text: '1536' },
     { file: '/sys/fs/cgroup/memory/tt-abcde/demo.0/memory.limit_in_bytes', text: '314572800' },
     { file: '/sys/fs/cgroup/pids/tt-abcde/demo.0/pids.max', text: '80' },
   ])
@@ -67,7 +69,9 @@ test('v2: controllers are given on from the top down before limits are set', () 
       '+cpu > /sys/fs/cgroup/tt-abcde/cgroup.subtree_control',
       '+memory > /sys/fs/cgroup/tt-abcde/cgroup.subtree_control',
       '+pids > /sys/fs/cgroup/tt-abcde/cgroup.subtree_control',
+      '800 > /sys/fs/cgroup/tt-abcde/cpu.weight',
       '150000 100000 > /sys/fs/cgroup/tt-abcde/demo.0/cpu.max',
+      '150 > /sys/fs/cgroup/tt-abcde/demo.0/cpu.weight',
       '314572800 > /sys/fs/cgroup/tt-abcde/demo.0/memory.max',
       '80 > /sys/fs/cgroup/tt-abcde/demo.0/pids.max',
     ],
@@ -83,8 +87,10 @@ test('hybrid: a v2 that adds nothing is left alone, one that adds a controller i
   assert.deepEqual(
     writes.map(({ file }) => file.replace('/sys/fs/cgroup/', '')),
     [
+      'cpu/tt-abcde/cpu.shares',
       'cpu/tt-abcde/demo.0/cpu.cfs_period_us',
       'cpu/tt-abcde/demo.0/cpu.cfs_quota_us',
+      'cpu/tt-abcde/demo.0/cpu.shares',
       'memory/tt-abcde/demo.0/memory.limit_in_bytes',
       'unified/cgroup.subtree_control',
       'unified/tt-abcde/cgroup.subtree_control',

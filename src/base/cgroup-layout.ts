@@ -14,7 +14,7 @@ export interface CgroupRoot {
 
 /** What a group may use; what is not given is not limited. */
 export interface CgroupLimits {
-  /** Processors' worth of time. */
+  /** Processors' worth of time: the most it gets, and its weight beside others of the same parent where there is too little for all. */
   cpu?: number
   memoryBytes?: number
   /** Processes and threads. */
@@ -31,6 +31,8 @@ export interface CgroupRecipe {
 const ours = ['cpu', 'memory', 'pids', 'freezer'] as const
 const isOurs = (name: string): boolean => (ours as readonly string[]).includes(name)
 const periodMicroseconds = 100_000
+/** What all groups of a parent weigh together, in processes: as one, which is what the kernel takes them for, any other process would get as much as all VMs. */
+const parentWeight = 8
 
 /** Reads `/proc/self/mountinfo` (proc_pid_mountinfo(5)). `available` gives the text of `cgroup.controllers` in a v2 directory. */
 export function layoutOf(mountinfo: string, available: (dir: string) => string): CgroupLayout {
@@ -55,31 +57,37 @@ export function layoutOf(mountinfo: string, available: (dir: string) => string):
 export function recipe(layout: CgroupLayout, group: { parent: string; name: string; limits: CgroupLimits }): CgroupRecipe {
   const { parent, name, limits } = group
   const joins = [...layout.v1, ...(layout.v2 ? [layout.v2] : [])].map(({ dir }) => join(dir, parent, name))
-  const v1 = layout.v1.flatMap(({ dir, controllers }) => v1Writes(join(dir, parent, name), controllers, limits))
+  const v1 = layout.v1.flatMap(({ dir, controllers }) => v1Writes({ above: join(dir, parent), name }, controllers, limits))
   if (!layout.v2) return { dirs: joins, joins, writes: v1 }
   const { dir } = layout.v2
   const controllers = layout.v2.controllers.filter(isOurs)
   // A controller counts in a group only if each group above gives it on.
   const given = [dir, join(dir, parent)].flatMap((above) => controllers.map((controller) => ({ file: join(above, 'cgroup.subtree_control'), text: `+${controller}` })))
-  return { dirs: joins, joins, writes: [...v1, ...given, ...v2Writes(join(dir, parent, name), controllers, limits)] }
+  return { dirs: joins, joins, writes: [...v1, ...given, ...v2Writes({ above: join(dir, parent), name }, controllers, limits)] }
 }
 
-function v1Writes(dir: string, controllers: string[], { cpu, memoryBytes, pids }: CgroupLimits) {
+function v1Writes({ above, name }: { above: string; name: string }, controllers: string[], { cpu, memoryBytes, pids }: CgroupLimits) {
   const writes: { file: string; text: string }[] = []
-  const write = (file: string, value: number) => writes.push({ file: join(dir, file), text: String(value) })
+  const write = (file: string, value: number) => writes.push({ file: join(above, name, file), text: String(value) })
   if (controllers.includes('cpu') && cpu !== undefined) {
+    writes.push({ file: join(above, 'cpu.shares'), text: String(parentWeight * 1024) })
     write('cpu.cfs_period_us', periodMicroseconds)
     write('cpu.cfs_quota_us', Math.round(cpu * periodMicroseconds))
+    write('cpu.shares', Math.min(Math.round(cpu * 1024), 262_144))
   }
   if (controllers.includes('memory') && memoryBytes !== undefined) write('memory.limit_in_bytes', memoryBytes)
   if (controllers.includes('pids') && pids !== undefined) write('pids.max', pids)
   return writes
 }
 
-function v2Writes(dir: string, controllers: string[], { cpu, memoryBytes, pids }: CgroupLimits) {
+function v2Writes({ above, name }: { above: string; name: string }, controllers: string[], { cpu, memoryBytes, pids }: CgroupLimits) {
   const writes: { file: string; text: string }[] = []
-  const write = (file: string, text: string) => writes.push({ file: join(dir, file), text })
-  if (controllers.includes('cpu') && cpu !== undefined) write('cpu.max', `${Math.round(cpu * periodMicroseconds)} ${periodMicroseconds}`)
+  const write = (file: string, text: string) => writes.push({ file: join(above, name, file), text })
+  if (controllers.includes('cpu') && cpu !== undefined) {
+    writes.push({ file: join(above, 'cpu.weight'), text: String(parentWeight * 100) })
+    write('cpu.max', `${Math.round(cpu * periodMicroseconds)} ${periodMicroseconds}`)
+    write('cpu.weight', String(Math.min(Math.max(1, Math.round(cpu * 100)), 10_000)))
+  }
   if (controllers.includes('memory') && memoryBytes !== undefined) write('memory.max', String(memoryBytes))
   if (controllers.includes('pids') && pids !== undefined) write('pids.max', String(pids))
   return writes

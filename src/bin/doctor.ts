@@ -15,9 +15,11 @@ import { catalogue } from '../host/images.ts'
 import { hostLinks } from '../host/links.ts'
 import { hostViews } from '../host/views.ts'
 import { fail } from '../model/errors.ts'
+import { whyNotRecord } from '../model/record-checks.ts'
 import { keys, lastPart } from '../model/records.ts'
 import type { SessionFrame } from '../model/session.ts'
 import { stores } from '../store/index.ts'
+import { soundStore } from '../store/sound.ts'
 import { salvage } from '../store/sqlite-salvage.ts'
 import { ownNames, tryDrivers } from './drivers.ts'
 import { markOf, placeOf, uidOf } from './home.ts'
@@ -52,12 +54,14 @@ async function* examined(settings: ServerSettings, fix: boolean): AsyncGenerator
   const mark = markOf(settings.address, settings.port, dataDir)
   const place = placeOf(dataDir, mark, settings)
   const ruined: SessionFrame[] = []
-  if (settings.store === 'sqlite') await unreadable({ dataDir, effects, host: place.name, fix }, (frame) => ruined.push(frame))
+  if (settings.store === 'sqlite' && existsSync(join(dataDir, 'store', 'store.sqlite'))) await unreadable({ dataDir, effects, host: place.name, fix }, (frame) => ruined.push(frame))
   yield* ruined
-  if (!fix && ruined.length > 0) return // A store with such records does not open.
+  // These first: all else would name them once more.
+  if (!fix && ruined.length > 0) return
   if (ruined.some((frame) => frame.type === 'finding' && !frame.finding.fixed)) return
 
-  const store = stack.use(await stores[settings.store]({ dir: join(dataDir, 'store'), world, log: silentLog }))
+  const whole = stack.use(await stores[settings.store]({ dir: join(dataDir, 'store'), world, log: silentLog }))
+  const store = await soundStore(whole, whyNotRecord, silentLog)
   const seen = stack.use(await truth(store, { world, log: silentLog }))
   yield { type: 'finding', host: 'cloud', finding: await ledgerFinding({ store, truth: seen, ledger: ledger({ store, truth: seen, world }), world, log: silentLog, limits: defaultLimits }, { fix }) }
   const home = { dataDir, mark, world, effects, log: silentLog }
@@ -77,7 +81,7 @@ async function* examined(settings: ServerSettings, fix: boolean): AsyncGenerator
   const examine = doctorOf({
     ...place,
     views,
-    store,
+    store: store.leftOut.whole,
     world,
     effects,
     engines,
@@ -107,7 +111,7 @@ async function unreadable({ dataDir, effects, host, fix }: { dataDir: string; ef
       for (const { key } of records) {
         const isFree = free.some((one) => one.key === key)
         const remedy = isFree ? `\`ttserver doctor --fix\` takes it out and keeps it in ${join(dataDir, asideFile)}` : 'VMs hang on it: put a backup of the store in its place'
-        tell({ type: 'finding', host, finding: { check: 'data', state: 'bad', message: `the record ${key} is damaged: it is not JSON, and the store does not open with it`, ...(fix && isFree ? { fixed: true } : { remedy }) } })
+        tell({ type: 'finding', host, finding: { check: 'data', state: 'bad', message: `the record ${key} is damaged: it is not JSON`, ...(fix && isFree ? { fixed: true } : { remedy }) } })
       }
       return []
     })

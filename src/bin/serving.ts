@@ -16,8 +16,10 @@ import { builtInUser } from '../cloud/token-meaning.ts'
 import { channels as channelRegistry } from '../drivers/channel/index.ts'
 import { type Host, runHost } from '../host/host.ts'
 import type { Demand } from '../model/expand.ts'
+import { whyNotRecord } from '../model/record-checks.ts'
 import { bringUp } from '../store/data-version.ts'
 import { metered } from '../store/metered.ts'
+import { soundStore } from '../store/sound.ts'
 import { certificateFor } from './certificates.ts'
 import { countedCommits } from './crash.ts'
 import { auditFiles } from './audit-files.ts'
@@ -61,8 +63,9 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
   const mark = markOf(settings.address, settings.port, dataDir)
   const effects = building.use(journaledEffects(join(dataDir, 'journal.ndjson'), world.now, crashPoint))
   const opened = building.use(await openStore(settings, { world, log }))
-  const { store, meter: commits } = metered(crashPoint ? countedCommits(opened, effects) : opened, world)
-  await bringUp(store, log)
+  const { store: whole, meter: commits } = metered(crashPoint ? countedCommits(opened, effects) : opened, world)
+  await bringUp(whole, log)
+  const store = await soundStore(whole, whyNotRecord, log)
   await settleLastLife({ settings, store, world, log, leash })
   const place = placeOf(dataDir, mark, settings)
   const token = adminToken(dataDir, world)

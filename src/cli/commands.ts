@@ -58,6 +58,7 @@ export const entries: readonly Entry[] = [
   { words: 'audit', summary: 'Show who did what', load: async () => (await import('./commands/audit.ts')).audit },
   { words: 'doctor', summary: 'Look for what does not work, and for what was left behind; mend it', load: async () => (await import('./commands/doctor.ts')).doctor },
   { words: 'settings', summary: 'Show what holds for this client, and where each value comes from', load: async () => (await import('./commands/settings.ts')).settings },
+  { words: 'selftest', summary: 'See whether all that the cloud can do works, after an installation', load: async () => (await import('./commands/selftest.ts')).selftest },
   { words: 'completion', summary: 'Print the completion script of a shell', load: async () => (await import('./commands/completion.ts')).completion },
 ]
 

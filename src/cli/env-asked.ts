@@ -73,4 +73,4 @@ const flagOfField: Record<string, string> = {
 }
 
 /** The server's sentence with the flag in place of the field that it fills. */
-export const flagged = (wrong: string): string => wrong.replace(/^(?:groups\.\d+\.)?([A-Za-z]+)(?:\.\d+)?(?= is )/, (path, field: string) => flagOfField[field] ?? path)
+const flagged = (wrong: string): string => wrong.replace(/^(?:groups\.\d+\.)?([A-Za-z]+)(?:\.\d+)?(?= is )/, (path, field: string) => flagOfField[field] ?? path)

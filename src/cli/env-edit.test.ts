@@ -14,7 +14,7 @@ async function changes(line: string, spec: Partial<EnvSpec> = {}): Promise<Parti
   const { cloud, err, status } = await rehearse(`env update demo --no-wait ${line}`, stage)
   assert.equal(status, 0, err)
   assert.equal(cloud.puts.length, 1, 'several changes are one put')
-  const after = (cloud.puts[0]?.options as { spec: EnvSpec }).spec
+  const after = (cloud.puts[0]!.options as { spec: EnvSpec }).spec
   const before = stage.env?.[0]?.spec as EnvSpec
   return Object.fromEntries(Object.entries(JSON.parse(JSON.stringify(after)) as EnvSpec).filter(([field, value]) => JSON.stringify(value) !== JSON.stringify(before[field as keyof EnvSpec])))
 }
@@ -42,7 +42,7 @@ const cases: [line: string, changes: object, spec?: Partial<EnvSpec>][] = [
   ['-y -m 3', { exceptions: {} }, { exceptions: { 3: { denyOutgoing: true } } }],
   ['--deny 10.0.0.0/8,192.0.2.1', { deny: ['172.16.0.0/12', '10.0.0.0/8', '192.0.2.1'] }, { deny: ['172.16.0.0/12'] }],
   ['--no-deny 172.16.0.0/12 --deny 192.0.2.1', { deny: ['192.0.2.1'] }, { deny: ['172.16.0.0/12'] }],
-  ['--no-deny all', { deny: [], exceptions: { 2: { deny: [] } } }, { deny: ['172.16.0.0/12'], exceptions: { 2: { deny: ['192.0.2.1'] } } }],
+  ['--no-deny all', { deny: [], exceptions: {} }, { deny: ['172.16.0.0/12'], exceptions: { 2: { deny: ['192.0.2.1'] } } }],
   ['--deny 192.0.2.1 -m 2', { exceptions: { 2: { deny: ['10.0.0.0/8', '192.0.2.1'] } } }, { deny: ['10.0.0.0/8'] }],
   ['--no-deny 192.0.2.1 -m 2', { exceptions: {} }, { deny: ['10.0.0.0/8'], exceptions: { 2: { deny: ['10.0.0.0/8', '192.0.2.1'] } } }],
   ['--deny 192.0.2.1', { deny: ['192.0.2.1'], exceptions: { 2: { deny: ['10.0.0.0/8', '192.0.2.1'] } } }, { exceptions: { 2: { deny: ['10.0.0.0/8'] } } }],

@@ -31,7 +31,7 @@ test('counts are of VMs that live; who was taken out stays out', async () => {
   assert.equal((await apply('name: web\ngroups: [{ image: "qemu:micro", count: 2 }]', { env: [kicked] })).out, 'web is as described\n')
   const { cloud, out } = await apply('name: web\ngroups: [{ image: "qemu:micro", count: 3 }]', { env: [kicked] })
   assert.match(out, /~ qemu:micro 2 VMs -> 3 VMs/)
-  assert.equal((cloud.puts[0]?.options as { spec: EnvSpec }).spec.groups[0]?.count, 4)
+  assert.equal((cloud.puts[0]!.options as { spec: EnvSpec }).spec.groups[0]?.count, 4)
 })
 
 test('a dry run asks for nothing; its status says whether there is something to do', async () => {
@@ -71,7 +71,7 @@ test('an ENV that has changed since it was compared is not changed', async () =>
 
 test('an ENV that has failed is made anew, and one that is being removed is not touched', async () => {
   const { cloud } = await apply('name: web\ngroups: [{ prefix: micro }]', { env: [envOf('web', { status: { phase: 'failed' } })] })
-  assert.equal((cloud.puts[0]?.options as { expect: string }).expect, 'absent')
+  assert.equal((cloud.puts[0]!.options as { expect: string }).expect, 'absent')
   assert.equal((await apply('name: web', { env: [envOf('web', { removing: '2026-01-01T00:00:00.000Z' })] })).status, 8)
 })
 

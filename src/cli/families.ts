@@ -25,7 +25,7 @@ export function familiesOf(spec: EnvSpec): Family[] {
 
 /** The family as one group to ask for, so that its count is that of all. */
 export function asOne({ groups }: Family): Group {
-  const { first: _, ...group } = groups[0]
+  const { first: _first, ...group } = groups[0]
   return { ...group, count: total(groups) }
 }
 

@@ -8,7 +8,7 @@ import { duration } from '../model/units.ts'
 import { secondsOf } from './flag-values.ts'
 
 /** The flag that lifts the limit of life times. */
-export const longLifeFlag: Flag = { long: 'long-life', also: ['SSSS'], about: 'Lift the limit of life times, for those who may' }
+export const longLifeFlag: Flag = { long: 'long-life', also: ['SSSS'], about: 'Lift the limit of life times, for those who may; --SSSS means the same' }
 
 /** How `update` says when an ENV ends. */
 export const lifeFlags: readonly Flag[] = [

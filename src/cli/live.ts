@@ -72,17 +72,19 @@ export async function live(invocation: Invocation, sights: AsyncIterable<Sight>)
 }
 
 /** The resources of a watch as they are, whenever they have changed: first when all are known, then at most once in a while. */
-export async function* latest<K extends Kind>(cloud: Cloud, kind: K, options: ListOptions & Pick<Invocation, 'terminal' | 'note'>): AsyncGenerator<ReadonlyMap<string, Resource<K>>> {
-  const { terminal, note, ...which } = options
+export async function* latest<K extends Kind>(cloud: Cloud, kind: K, { which, terminal, note }: Pick<Invocation, 'terminal' | 'note'> & { which: ListOptions }): AsyncGenerator<ReadonlyMap<string, Resource<K>>> {
   const { world, signal } = terminal
   let resources = new Map<string, Resource<K>>()
-  let fault: unknown
-  await using work = background((_name, thrown) => (fault = thrown))
+  let fault: Error | undefined
+  await using work = background((_name, thrown) => {
+    fault = asTtError(thrown)
+  })
   const news = queue<void>(work.signal)
+  const onLost = () => work.run('saying so', () => note('tt: the server does not answer, asking again'))
   work.run('watching', async (stop) => {
     let fresh: Map<string, Resource<K>> | undefined
     try {
-      for await (const change of steadyWatch(cloud, kind, { ...which, world, signal: AbortSignal.any([signal, stop]), onLost: () => note('tt: the server does not answer, asking again') })) {
+      for await (const change of steadyWatch(cloud, kind, { ...which, world, signal: AbortSignal.any([signal, stop]), onLost })) {
         const into = fresh ?? resources
         if (change.type === 'began') fresh = new Map()
         else if (change.type === 'is') into.set(change.resource.name, change.resource)
@@ -101,7 +103,7 @@ export async function* latest<K extends Kind>(cloud: Cloud, kind: K, options: Li
     yield new Map([...resources].sort(([one], [other]) => (one < other ? -1 : 1)))
     await world.sleep(pauseMs, signal)
   }
-  if (fault !== undefined) throw fault
+  if (fault) throw fault
   signal.throwIfAborted()
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import type { Problem } from '../model/errors.ts'
 import type { SessionFrame } from '../model/session.ts'
-import type { TaskStatus } from '../model/task.ts'
+import type { Resource } from '../model/kinds.ts'
+import type { TaskStatus, TaskVerb } from '../model/task.ts'
 import { type Played, rehearse, type Stage } from './rehearsal.ts'
 import type { Step } from './scripted-cloud.ts'
 import { envOf, hostOf, imageOf, vmOf } from './specimens.ts'
@@ -129,14 +130,62 @@ shows('env-run-stopped', ['env', 'run', 'halted', ...command], { opening: proble
 shows('env-logs', 'env logs demo', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'boot\n'), began('demo.1'), wrote('demo.1', 'stdout', 'boot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
 shows('env-logs-follow', 'env logs demo -f', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'bo'), began('demo.1'), wrote('demo.1', 'stdout', 'A\nB'), wrote('demo.0', 'stdout', 'ot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
 
+const taskOf = (id: string, verb: TaskVerb, status: Partial<TaskStatus>): Resource<'task'> => ({
+  kind: 'task',
+  name: id,
+  uid: id,
+  revision: '1',
+  owner: 'ann',
+  created: '2025-12-31T23:59:00.000Z',
+  spec: { verb, subject: 'env/demo', limitSeconds: 600 },
+  status: { state: 'done', done: 2, total: 2, started: '2025-12-31T23:59:00.500Z', ended: '2025-12-31T23:59:02.000Z', ...status },
+})
+const tasks = [
+  taskOf('6f1d2a3b', 'create', {}),
+  taskOf('7a8b9c0d', 'update', { state: 'failed', done: 1, problem: problem('exhausted', 'there is no memory left', { subject: 'vm/demo.1', remedy: 'delete an ENV' }) }),
+  taskOf('81726354', 'start', { state: 'running', done: 0, ended: undefined }),
+  taskOf('90aabbcc', 'create', { state: 'queued', done: 0, started: undefined, ended: undefined }),
+]
+shows('task-list', 'task list', { task: tasks })
+shows('task-list-json', 'task list demo --state failed --json', { task: tasks })
+shows('task-show', 'task show 7a8b9c0d 81726354 nobody', { task: tasks })
+shows('task-wait', 'task wait 6f1d2a3b 7a8b9c0d 81726354', { task: tasks, steps: [{ kind: 'task', name: '81726354', status: { done: 1 } }, { kind: 'task', name: '81726354', status: { done: 2 } }, { kind: 'task', name: '81726354', status: { state: 'done', done: 2 } }] })
+shows('task-cancel', 'task cancel 6f1d2a3b 90aabbcc', { task: tasks, refusals: {} })
+shows('flavor-list', 'flavor list')
+shows('settings', 'settings server token clientid', { variables: { TT_SERVER: 'h9:1' } })
+const file = 'name: demo\ngroups:\n  - image: micro\n    count: 3\n---\nname: new\ngroups: [{ image: micro, flavor: 2 }]\natEnd: stop\n'
+shows('env-apply-screen', 'env apply -f env.yaml --dry-run', { env: envs, image: images, files: { 'env.yaml': file }, screen })
+shows('env-apply', 'env apply -f env.yaml --yes', { env: envs, image: images, files: { 'env.yaml': file }, steps: [task('demo', { state: 'done' }), task('new', { state: 'failed', problem: problem('exhausted', 'no host claimed it within 10 min', { subject: 'vm/new.0' }) })] })
+shows('env-export', 'env export demo none', { env: envs })
 shows('image-list', 'image list', { image: images })
 shows('image-recipes', 'image recipes', { image: images })
 shows('image-show', 'image show micro none', { image: images })
 shows('image-show-json', 'image show micro --json', { image: images })
 shows('image-build', 'image build micro', { frames: [{ type: 'note', host: 'h1', text: 'unpacking' }, { type: 'built', host: 'h1', image: 'micro' }] })
-shows('doctor', 'doctor', { host: [hostOf('h1'), hostOf('h2', { online: false, unusable: [] })] })
+const found = (check: string, state: 'good' | 'poor' | 'bad', message: string, more: object = {}): SessionFrame => ({ type: 'finding', host: 'h1', finding: { check, state, message, ...more } })
 const leak: SessionFrame = { type: 'leak', host: 'h1', leak: { kind: 'tap', subject: 'tt1abc', why: 'its name has the mark of this server, and no VM has it' } }
-shows('doctor-leaks', 'doctor --leaks', { frames: [leak] })
-shows('doctor-leaks-json', 'doctor --leaks --json', { frames: [leak] })
-shows('doctor-leaks-none', 'doctor --leaks')
+const ailing = [found('kvm', 'poor', 'guests are emulated', { remedy: 'turn virtualisation on in the firmware' }), found('space', 'bad', '1 GB of 100 GB free for /var/lib/tt', { remedy: 'delete ENVs' }), found('data', 'good', '7 records, all of them sound')]
+const silent: SessionFrame = { type: 'problem', problem: problem('unavailable', 'host h2 does not answer', { subject: 'host/h2' }) }
+shows('doctor', 'doctor', { frames: [{ type: 'finding', host: 'cloud', finding: { check: 'ledger', state: 'good', message: 'it is the sum of what all ENVs (2) ask for' } }, ...ailing, leak, silent] })
+shows('doctor-screen', 'doctor', { frames: [...ailing, leak], screen })
+shows('doctor-well', 'doctor', { frames: [found('data', 'good', '7 records, all of them sound')] })
+shows('doctor-fix', 'doctor --fix', { frames: [found('space', 'poor', '14 GB of 100 GB free', { remedy: 'delete ENVs' }), found('network', 'bad', '1 of 2 VMs have lost their place', { remedy: 'x', fixed: true }), { ...leak, fixed: true }] })
+shows('doctor-json', 'doctor --json', { frames: [...ailing, { ...leak, fixed: true }] })
+shows('doctor-hostile', 'doctor', { frames: [found('images', 'bad', evil, { remedy: evil })] })
+shows('doctor-leaks', 'doctor --leaks', { frames: [...ailing, leak] })
+shows('doctor-leaks-json', 'doctor --leaks --json', { frames: [...ailing, leak] })
+shows('doctor-leaks-none', 'doctor --leaks', { frames: ailing })
 shows('doctor-denied', 'doctor', { opening: problem('denied', 'only an admin may ask for doctor', { subject: 'doctor' }) })
+
+const event = (subject: string, name: string, message: string): SessionFrame => ({ type: 'event', event: { time: '2026-01-01T00:00:00.000Z', subject, owner: 'ann', event: name, message } })
+const happened = [event('env/demo', 'created', '2 VMs of micro'), event('vm/demo.1', 'failed', 'no room'), { type: 'note', text: '7 events were forgotten before they were read' } satisfies SessionFrame]
+shows('events', 'events', { frames: happened })
+shows('events-screen', 'events demo', { frames: happened, screen })
+shows('events-json', 'events --json', { frames: happened })
+shows('events-follow-json', 'events -f demo --json', { frames: [...happened, 1000, event('env/demo', 'removed', evil)] })
+shows('events-none', 'events')
+shows('reload', 'reload', { frames: [{ type: 'reloaded', host: 'h1', changed: ['logLevel'], needRestart: ['servPort'] }, { type: 'reloaded', host: 'h2', changed: [], needRestart: [] }] })
+shows('reload-json', 'reload --json', { frames: [{ type: 'reloaded', host: 'h1', changed: ['logLevel'], needRestart: [] }] })
+shows('reload-denied', 'reload', { opening: problem('denied', 'only an admin may ask for reload', { subject: 'reload' }) })
+shows('selftest-none', 'selftest')
+shows('selftest-unknown', 'selftest --only execs')

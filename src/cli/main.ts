@@ -31,6 +31,8 @@ async function dispatch(terminal: Terminal): Promise<number> {
   if (flags.some((given) => given.has('version'))) return said(terminal, `${program} ${await terminal.version()}\n`)
   if (!entry) return said(terminal, (await import('./help.ts')).groupHelp(words))
   if (flags.some((given) => given.has('help'))) args.unshift('--help')
+  // Before its words or after, `tt config` means by it the name to keep a token under.
+  if (entry.words === 'config') args.unshift(...flags.flatMap((given) => given.all('client-id')).map((name) => `--client-id=${name}`))
   const action = await entry.load()
   const parsed = parseCommand({ ...entry, ...action }, args, globalFlags)
   if (parsed.wrong) return misused(terminal, parsed.wrong, entry.words)

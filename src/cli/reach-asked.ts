@@ -18,7 +18,7 @@ export const reachFlags: readonly Flag[] = [
   { long: 'no-deny', value: 'ADDRESS', list: 'commas', about: 'Those they may again; all for every one' },
   { long: 'peer', value: 'ENV', list: 'commas', of: 'env', about: 'ENVs more it may talk with; of another owner, that one must name it too' },
   { long: 'no-peer', value: 'ENV', list: 'commas', of: 'env', about: 'Those it no longer talks with; all for every one' },
-  { long: 'vm-id', short: 'm', also: ['index'], value: 'INDEX', list: 'commas', of: 'index', about: 'Ports, outgoing and --deny for these VMs only: 3 is demo.3. Without it they are for all, and what was different for single VMs is no more' },
+  { long: 'vm-id', short: 'm', also: ['index'], value: 'INDEX', list: 'commas', of: 'index', about: 'Ports, outgoing and --deny for these VMs only: 3 is demo.3. Without it they are for all' },
 ]
 
 /** Addresses and prefixes of a flag, each once. */
@@ -59,7 +59,7 @@ function portsEdit(given: Given, indices: readonly number[] | undefined): Edit |
   if (!given.has('vm-port') && !given.has('no-vm-port')) return undefined
   const ports = portsOf(given, 'vm-port')
   if (indices) return (spec) => forSome(spec, indices, () => ({ ports }))
-  return (spec) => ({ ...forAll(spec, ({ ports: _, ...others }) => others), groups: spec.groups.map((group) => ({ ...group, ports })) })
+  return (spec) => ({ ...forAll(spec, ({ ports: _ports, ...others }) => others), groups: spec.groups.map((group) => ({ ...group, ports })) })
 }
 
 function outgoingEdit(given: Given, indices: readonly number[] | undefined): Edit | undefined {
@@ -67,7 +67,7 @@ function outgoingEdit(given: Given, indices: readonly number[] | undefined): Edi
   if (deny && allow) fail('invalid', 'either --deny-outgoing or --allow-outgoing')
   if (!deny && !allow) return undefined
   if (indices) return (spec) => forSome(spec, indices, () => ({ denyOutgoing: deny === spec.denyOutgoing ? undefined : deny }))
-  return (spec) => ({ ...forAll(spec, ({ denyOutgoing: _, ...others }) => others), denyOutgoing: deny })
+  return (spec) => ({ ...forAll(spec, ({ denyOutgoing: _denied, ...others }) => others), denyOutgoing: deny })
 }
 
 function denyEdit(given: Given, indices: readonly number[] | undefined): Edit | undefined {
@@ -86,7 +86,9 @@ function denyEdit(given: Given, indices: readonly number[] | undefined): Edit | 
     const everywhere = [spec.deny, ...Object.values(spec.exceptions).flatMap(({ deny }) => (deny ? [deny] : []))]
     const nowhere = addressesOf(given, 'no-deny').find((text) => text !== 'all' && everywhere.every((list) => missing(list)(text)))
     if (nowhere !== undefined) return change([], '--no-deny') && spec
-    return { ...forAll(spec, (old) => (old.deny ? { ...old, deny: change(old.deny) } : old)), deny: change(spec.deny) }
+    const deny = change(spec.deny)
+    const changed = (own: readonly string[]) => (same(change(own), deny) ? undefined : change(own))
+    return { ...forAll(spec, (old) => (old.deny ? { ...old, deny: changed(old.deny) } : old)), deny }
   }
 }
 

@@ -26,8 +26,8 @@ function statusTable(): string {
   const codes = Object.entries(errorCodes).map(([code, { exit, retry }]): [number, string] => [exit, `\`${code}\`${retry ? ', may go well later' : ''}`])
   const more: [number, string][] = [
     [0, 'all is well'],
-    [3, '`tt doctor` found something bad, or left behind, that was not mended'],
-    [130, 'Ctrl-C twice'],
+    [3, '`tt doctor` found something bad, or left behind, that was not mended; `tt env apply --dry-run` found something to do'],
+    [130, 'Ctrl-C twice, or once while `--watch` goes on'],
     [141, 'the reader of the output went away'],
   ]
   const rows = [...codes, ...more].sort(([one], [two]) => one - two)

@@ -93,8 +93,8 @@ export function scriptedCloud(script: Script, world: World): ScriptedCloud {
         heard(kind, 'put', name)
         const before = all.get(name)
         if (options.expect === 'absent' && before) fail('exists', `there is an ENV ${name} already`, { subject: `env/${name}`, remedy: `choose another name, or \`tt env del ${name}\` first` })
-        const status = { phase: 'creating', vms: countOf(options.spec as EnvSpec), ready: 0, since: isoOf(world) }
-        const fresh = { kind, name, uid: options.uid ?? 'u1', revision: '1', owner: 'ann', created: isoOf(world), spec: { ...filled, ...options.spec }, status } as unknown as Resource<K>
+        const status = kind === 'env' ? { phase: 'creating', vms: countOf(options.spec as EnvSpec), ready: 0, since: isoOf(world) } : undefined
+        const fresh = { kind, name, uid: options.uid ?? 'u1', revision: '1', owner: 'ann', created: isoOf(world), spec: { ...(kind === 'env' ? filled : {}), ...options.spec }, status } as unknown as Resource<K>
         const changed = before && { ...before, spec: options.spec as Resource<K>['spec'], revision: `${before.revision}+` }
         all.set(name, kind === 'env' ? begun(changed ?? fresh, before, options.task) : (changed ?? fresh))
         return get(name)

@@ -3,25 +3,28 @@ import { type Clock, endsSoon } from './env-columns.ts'
 
 /** The shapes of --json. They are a promise to programs: fields are added, never changed or left out; what is not known is null. */
 
-export const envShape = (env: Resource<'env'>, clock: Clock) => ({
-  name: env.name,
-  uid: env.uid,
-  owner: env.owner,
-  created: env.created,
-  expires: env.status?.expires ?? null,
-  endsSoon: endsSoon(env, clock),
-  phase: env.removing === undefined ? (env.status?.phase ?? 'creating') : 'removing',
-  stopped: env.spec.stopped,
-  count: env.status?.vms ?? 0,
-  ready: env.status?.ready ?? 0,
-  atEnd: env.spec.atEnd,
-  keepDisks: env.spec.keepDisks,
-  denyOutgoing: env.spec.denyOutgoing,
-  deny: env.spec.deny,
-  peers: env.spec.peers,
-  task: env.status?.task ?? null,
-  problems: env.status?.problems ?? [],
-})
+export function envShape(env: Resource<'env'>, clock: Clock) {
+  const told = <T>(value: T) => (env.reduced ? null : value)
+  return {
+    name: env.name,
+    uid: told(env.uid),
+    owner: env.owner,
+    created: env.created,
+    expires: env.status?.expires ?? null,
+    endsSoon: endsSoon(env, clock),
+    phase: told(env.removing === undefined ? (env.status?.phase ?? 'creating') : 'removing'),
+    stopped: told(env.spec.stopped),
+    count: env.status?.vms ?? 0,
+    ready: told(env.status?.ready ?? 0),
+    atEnd: told(env.spec.atEnd),
+    keepDisks: told(env.spec.keepDisks),
+    denyOutgoing: told(env.spec.denyOutgoing),
+    deny: told(env.spec.deny),
+    peers: told(env.spec.peers),
+    task: told(env.status?.task ?? null),
+    problems: told(env.status?.problems ?? []),
+  }
+}
 
 export const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
   id: uid,
@@ -109,6 +112,7 @@ export const hostShape = ({ name, status }: Resource<'host'>, images: readonly s
   engines: status?.engines ?? [],
   unusable: status?.unusable ?? [],
   network: status?.network ?? null,
+  networkFeatures: status?.networkFeatures ?? {},
   volume: status?.volume ?? null,
   images,
 })

@@ -35,7 +35,7 @@ function hardwareEdit(given: Given): Edit | undefined {
     return undefined
   }
   // What a flavor says comes from the server: here it is only taken out of the way.
-  const sized = ({ cpu, memMb, diskMb, flavor: _, ...group }: Group): Group => (flavor === undefined ? { ...group, cpu, memMb, diskMb, ...asked } : { ...group, flavor, ...asked })
+  const sized = ({ cpu, memMb, diskMb, flavor: _flavor, ...group }: Group): Group => (flavor === undefined ? { ...group, cpu, memMb, diskMb, ...asked } : { ...group, flavor, ...asked })
   return (spec, env) => {
     const wanted = ({ image = '' }: Group) => prefixes.length === 0 || prefixes.some((prefix) => matchesPrefix(image, prefix))
     const none = prefixes.find((prefix) => !spec.groups.some(({ image = '' }) => matchesPrefix(image, prefix)))
@@ -79,6 +79,6 @@ function counted(spec: EnvSpec, family: Family, count: number): EnvSpec {
   const at = spec.groups.findIndex(mine)
   // Other edits of the same call may have changed the group already: only its count is new.
   const group = { ...asOne(family), ...spec.groups[at], count: countFor(family, count, new Set(spec.kicked)) }
-  const { first: _, ...one } = group
+  const { first: _first, ...one } = group
   return { ...spec, groups: spec.groups.flatMap((other, index) => (index === at ? [one] : mine(other) ? [] : [other])) }
 }

@@ -69,7 +69,7 @@ export function checkDone({ name, status }: Resource<'task'>, subject: string): 
 export const isOver = (state: string): boolean => state === 'done' || state === 'failed' || state === 'cancelled'
 
 /** How far a task is, for people: `demo: 3 of 10 VMs ready`. */
-export function stand({ spec, status }: Resource<'task'>): string {
+function stand({ spec, status }: Resource<'task'>): string {
   const what = spec.subject.slice(spec.subject.indexOf('/') + 1)
   if (!status || status.state === 'queued') return `${what}: waits for its turn`
   const held = status.problem === undefined ? '' : `; ${visible(status.problem.message)}`

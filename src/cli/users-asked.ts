@@ -20,14 +20,16 @@ export const userFlags: readonly Flag[] = [
 
 /** The account with what the flags say in place of what it was. */
 export function userAsked(given: Given, before: UserAsked = {}): UserAsked {
-  const asked: UserAsked = { ...before, quota: { ...before.quota } }
+  const quota = { ...before.quota }
+  const asked: UserAsked = { ...before, quota }
   if (given.has('role')) asked.role = given.one('role') as UserAsked['role']
   if (given.has('rights')) asked.rights = given.all('rights').filter((right) => right !== 'none') as UserAsked['rights']
   if (given.has('memo')) asked.memo = given.one('memo')
   if (asked.memo === '') delete asked.memo
   for (const [field, flag] of Object.entries(quotaFlags) as [keyof typeof quotaFlags, string][]) {
     const text = given.one(flag)
-    if (text !== undefined && asked.quota) asked.quota[field] = text === 'none' ? undefined : wholeNumber(`--${flag}`, text)
+    if (text === 'none') delete quota[field]
+    else if (text !== undefined) quota[field] = wholeNumber(`--${flag}`, text)
   }
   const { value, wrong } = check(UserSpec, asked)
   return value ?? fail('invalid', flagged(wrong), { remedy: 'see `tt user add --help`' })

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rehearse, type Stage } from './rehearsal.ts'
-import type { Step } from './scripted-cloud.ts'
 import { envOf, vmOf } from './specimens.ts'
 
 const unavailable = { code: 'unavailable', message: 'no tt server answers' } as const
 const add = (stage: Stage) => rehearse('env add new -s micro -q --json', { vm: [vmOf('new.0')], ...stage })
-const done = (name: string, more: Partial<Step> = {}) => ({ kind: 'task', name: `env/${name}`, status: { state: 'done' }, ...more }) as const
+const done = (name: string, more: { unseen?: true } = {}) => ({ kind: 'task', name: `env/${name}`, status: { state: 'done' }, ...more }) as const
 
 test('a watch that breaks is begun again, and the state it begins with is heeded', async () => {
   const { status, cloud } = await add({ steps: [done('new', { unseen: true }), 'break'] })
@@ -92,7 +91,7 @@ test('a change is of what was seen; if another came in between it is made anew, 
   const update = (conflicts: number) => rehearse('env update a -l never --no-wait', { env: [envOf('a')], refusals: { 'env.put a': Array(conflicts).fill(conflict) } })
   const { status, cloud } = await update(2)
   assert.deepEqual([status, cloud.calls], [0, ['env.get a', 'env.put a', 'env.get a', 'env.put a', 'env.get a', 'env.put a']])
-  const { task } = cloud.puts[2]?.options as { task: string }
+  const { task } = cloud.puts[2]!.options as { task: string }
   assert.match(task, /^[0-9a-f]{16}$/)
   for (const put of cloud.puts) assert.deepEqual(put, { name: 'a', options: { spec: { ...envOf('a').spec, lifetimeSeconds: null }, expect: '7', task } })
   assert.equal((await update(5)).status, 8)

@@ -79,7 +79,7 @@ export function access({ users, tokens, world }: { users: View<UserRecord>; toke
     }),
     users.onChange(({ key }) => {
       const of = key.slice(keys.users.length)
-      for (const held of [...admitted.keys()]) if (held.startsWith(`${keys.tokens}${of}/`)) review(held)
+      for (const held of admitted.keys()) if (held.startsWith(`${keys.tokens}${of}/`)) review(held)
     }),
   ]
 

@@ -19,6 +19,7 @@ import type { LedgerPlan, LedgerState } from './ledger.ts'
 import { demandOn } from './placement.ts'
 import { isRepeat, supersedes, taskOf } from './task-records.ts'
 import { phaseOf, type Truth } from './truth.ts'
+import { checkReadable } from './unreadable.ts'
 import { usedBy } from './users.ts'
 
 export type EnvPut = Omit<PutOptions<'env'>, 'spec'> & {
@@ -30,6 +31,7 @@ export type EnvPut = Omit<PutOptions<'env'>, 'spec'> & {
 /** Plans a put: an ENV made or changed in one commit with its task. Undefined where nothing is to be changed. */
 export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }: EnvPut, { used, creating }: LedgerState): LedgerPlan | undefined {
   const subject = `env/${name}`
+  checkReadable(truth, name)
   const seen = truth.envs.entry(keys.env(name))
   if (seen && options.uid === seen.value.uid && options.expect === 'absent') return // Its own earlier try, whatever became of it.
   if (isRepeat(truth, options.task, name)) return

@@ -10,6 +10,7 @@ import type { LedgerPlan, LedgerState } from './ledger.ts'
 import type { EnvParts } from './parts.ts'
 import { isRepeat } from './task-records.ts'
 import { envResource } from './truth.ts'
+import { checkReadable, unreadableEnvs } from './unreadable.ts'
 
 /** ENVs: the only kind its users write. Every change is one commit of the record, its phase, its task and the ledger. */
 export function envCollection(parts: EnvParts): Collection<'env'> {
@@ -20,10 +21,11 @@ export function envCollection(parts: EnvParts): Collection<'env'> {
   }
   return {
     async get(name) {
+      checkReadable(truth, name)
       return resource(name) ?? missing(name)
     },
     async list() {
-      return { items: truth.envs.entries().map((seen) => envResource(truth, seen)), missing: [] }
+      return { items: truth.envs.entries().map((seen) => envResource(truth, seen)), missing: unreadableEnvs(truth) }
     },
     async put(name, options, call) {
       checkEnvName(name)
@@ -52,8 +54,10 @@ const missing = (name: string): never => fail('not_found', `there is no ENV ${JS
 function removePlan(parts: EnvParts, { name, ...options }: RemoveOptions & { name: string }, state: LedgerState): LedgerPlan | undefined {
   const { truth, limits } = parts
   if (isRepeat(truth, options.task, name)) return undefined
+  // Nobody can say what it was: its hosts destroy what its claims name.
+  if (truth.leftOut.has(keys.env(name))) return { ...state, writes: [{ key: keys.env(name), value: null }, { key: keys.phase(name), value: null }], touches: [`env/${name}`] }
   const seen = truth.envs.entry(keys.env(name))
-  if (!seen) return missing(name)
+  if (!seen || (options.uid !== undefined && options.uid !== seen.value.uid)) return missing(name)
   if (seen.value.removing !== undefined) return undefined
   return { ...state, writes: removal(parts, seen, { ...options, limitSeconds: limits.changeSeconds }), touches: [`env/${name}`, ...(options.task === undefined ? [] : [`task/${options.task}`])] }
 }

@@ -1,18 +1,12 @@
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
-import type { CloudEvent, Session, SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
-import { happenings } from './happenings.ts'
+import type { Session, SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
+import { type Happening, happenings } from './happenings.ts'
 import type { Truth } from './truth.ts'
 
 /** What happened lately in this cloud, remembered by this process: bounded, and begun anew with it. */
 export interface Events extends Disposable {
   open(request: Extract<SessionRequest, { type: 'events' }>, call?: Call): Session
-}
-
-/** An event, and the ENV it is of, if it is of one. */
-export interface Happening {
-  event: CloudEvent
-  env?: string
 }
 
 const keptEvents = 5000

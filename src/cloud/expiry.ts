@@ -8,10 +8,11 @@ import { newUid, removal } from './env-put.ts'
 import type { LedgerPlan, LedgerState } from './ledger.ts'
 import type { EnvParts } from './parts.ts'
 import { supersedes, taskOf } from './task-records.ts'
-import { expiryOf } from './truth.ts'
+import { expiryOf, phaseOf } from './truth.ts'
 
 /** Timers of more than 24 days overflow, and clocks are set. */
 const longestWaitMs = 6 * 3600 * 1000
+const lookAgainMs = 1000
 
 /** Ends every ENV whose time is over, on the second: removes it, or halts it if that is what was asked for. */
 export function runExpiry(parts: EnvParts): AsyncDisposable {
@@ -24,9 +25,11 @@ export function runExpiry(parts: EnvParts): AsyncDisposable {
       if (end === undefined) return
       const leftMs = Date.parse(end) - world.now()
       if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
-      if (seen.value.spec.atEnd === 'stop') await ledger.change((state) => haltingPlan(parts, name, state))
+      // One that has failed is an explanation that holds nothing: there is nothing to halt, and nothing to give back.
+      if (seen.value.spec.atEnd === 'stop' && phaseOf(truth, seen.value)?.phase !== 'failed') await ledger.change((state) => haltingPlan(parts, name, state))
       else await store.commit(removal(parts, seen, { limitSeconds: limits.changeSeconds }))
       log.info('ENV expired', { env: name, uid: seen.value.uid })
+      return lookAgainMs // It may have failed in the moment it was to be halted.
     },
     { name: 'expiry', world, width: 4, backoffMs: { first: 5, last: 2000 } },
   )
@@ -45,7 +48,7 @@ const isOver = (env: EnvRecord, world: World) => env.removing === undefined && e
 /** Halts an ENV whose time is over: its disks, addresses and ports stay until somebody gives it more time or deletes it. */
 function haltingPlan({ truth, world, limits }: EnvParts, name: string, state: LedgerState): LedgerPlan | undefined {
   const seen = truth.envs.entry(keys.env(name))
-  if (!seen || !isOver(seen.value, world)) return undefined
+  if (!seen || !isOver(seen.value, world) || phaseOf(truth, seen.value)?.phase === 'failed') return undefined
   const { value: env, revision } = seen
   const now = new Date(world.now()).toISOString()
   const touches = [`env/${name}`]

@@ -22,7 +22,13 @@ async function ground(online: string[]) {
     ...[0, 1, 2, 3].map((index) => ({ key: keys.vm(`uide.${index}`), value: { host: index < 2 ? 'a' : 'b', env: 'e', index, state: 'ready' } })),
   ])
   const seen = await truth(store, { world, log: silentLog })
-  return { seen, [Symbol.asyncDispose]: async () => void (await seen[Symbol.asyncDispose](), await store[Symbol.asyncDispose]()) }
+  return {
+    seen,
+    async [Symbol.asyncDispose]() {
+      await seen[Symbol.asyncDispose]()
+      await store[Symbol.asyncDispose]()
+    },
+  }
 }
 
 const peerOf = (frames: (targets: string[]) => AsyncGenerator<SessionFrame>): Peer => ({
@@ -44,9 +50,12 @@ const breaking = peerOf(async function* ([one = '', two = '']) {
   throw new Error('the line was cut')
 })
 
-const silentFromTheStart = peerOf(async function* () {
-  throw new Error('the line was cut')
-})
+const silentFromTheStart = peerOf((vms) => brokenBefore(vms.length))
+
+async function* brokenBefore(count: number): AsyncGenerator<SessionFrame> {
+  if (count > 0) throw new Error('the line was cut')
+  yield { type: 'note', text: 'nobody was asked for' }
+}
 
 async function frames(ways: Parameters<typeof fanOut>[0], request = exec): Promise<SessionFrame[]> {
   await using session = await fanOut(ways, request)

@@ -36,7 +36,7 @@ export function sights<K extends Kind>(cloud: Cloud, kind: K, user: User): Readi
     async list(options = {}, call) {
       await checkUnder(options, call)
       const { items, missing: silent } = await inner.list(options, call)
-      return { items: items.flatMap((resource) => told(resource, options) ?? []), missing: silent }
+      return { items: items.flatMap((resource) => told(resource, options) ?? []), missing: seesAll(user) ? silent : silent.filter(({ subject }) => !subject?.startsWith(`${kind}/`)) }
     },
     async *watch(options = {}, call): AsyncGenerator<Change<K>> {
       if (call?.signal?.aborted) return
@@ -78,7 +78,7 @@ function isOpen(kind: Kind, resource: Resource<Kind>, user: User): boolean {
 const isPersonal = (kind: Kind): boolean => kind === 'env' || kind === 'vm' || kind === 'task' || kind === 'token'
 
 /** The only way to say that there is none: what is hidden and what never was are refused by the same words. */
-export function missing(kind: Kind, name: string): never {
+function missing(kind: Kind, name: string): never {
   const { word, remedy } = refusals[kind]
   fail('not_found', `there is no ${word} ${shown(name)}`, { subject: `${kind}/${name}`, remedy })
 }

@@ -44,7 +44,7 @@ const ownWrites: { [K in Kind]: (parts: Parts<K>) => Writing<K> } = {
     put: (name, options, call) => ownPut({ inner, user, name }, options, call),
     async remove(name, options, call) {
       const { uid } = await reading.get(name, call)
-      await inner.remove(name, { ...options, uid }, call) // Not one that another makes of the name in this moment.
+      await inner.remove(name, { ...options, uid: options?.uid ?? uid }, call) // Not one that another makes of the name in this moment.
     },
   }),
   vm: ({ kind }) => refusing(kind, 'VMs are made and removed with their ENV'),

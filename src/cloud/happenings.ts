@@ -2,9 +2,15 @@ import type { World } from '../base/world.ts'
 import { countVms } from '../model/expand.ts'
 import { vmName } from '../model/names.ts'
 import { type EnvRecord, type HostRecord, keys, lastPart, type PhaseRecord, type VmRecord } from '../model/records.ts'
+import type { CloudEvent } from '../model/session.ts'
 import { changeWords } from './change-words.ts'
-import type { Happening } from './events.ts'
 import type { Truth } from './truth.ts'
+
+/** An event, and the ENV it is of, if it is of one. */
+export interface Happening {
+  event: CloudEvent
+  env?: string
+}
 
 /** Of one kind of event of an ENV's VMs, so many in a second are told one by one; the rest is counted. */
 const singlesMost = 20

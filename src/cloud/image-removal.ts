@@ -17,7 +17,7 @@ export function withRemoval(inner: Collection<'image'>, { store, truth, world }:
       const { spec } = await inner.get(name, call)
       if (spec.owner === undefined) fail('unsupported', `${shown(name)} is no disk that was kept`, { subject, remedy: 'take its files out of the image path of the host' })
       const user = truth.envs.values().find((env) => fullGroups(env.spec).some(({ image }) => image === name))
-      if (user) fail('conflict', `VMs of ENV ${user.name} were made from ${name}`, { subject, remedy: 'delete the ENV first' })
+      if (user) fail('conflict', user.owner === spec.owner ? `VMs of ENV ${user.name} were made from ${name}` : `VMs of another's ENV were made from ${name}`, { subject, remedy: 'delete the ENV first' })
       const record: UnwantedRecord = { image: name, since: new Date(world.now()).toISOString() }
       await truth.reached(await store.commit([{ key: keys.unwanted(name), value: record }], call), call?.signal)
     },

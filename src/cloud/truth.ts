@@ -29,6 +29,8 @@ export interface Truth extends AsyncDisposable {
   unwanted: View<UnwantedRecord>
   tally: Tally
   openTasks: OpenTasks
+  /** Keys of records nobody can read, and why. */
+  leftOut: ReadonlyMap<string, string>
   /** Resolves once every view has seen the commit. */
   reached(revision: number, signal?: AbortSignal): Promise<void>
 }
@@ -64,6 +66,7 @@ export async function truth(store: Store, { world, log }: { world: World; log: L
     unwanted,
     tally: stack.use(tally(claims, vms)),
     openTasks: stack.use(openTasks(tasks)),
+    leftOut: store.leftOut?.why ?? new Map(),
     reached: async (revision, signal) => {
       await Promise.all(all.map((one) => one.reached(revision, { signal })))
     },

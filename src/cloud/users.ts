@@ -54,6 +54,9 @@ export function userCollection({ store, truth, world }: EnvParts): Collection<'u
           const seen = truth.users.entry(keys.user(name)) ?? missing(name)
           const owned = truth.envs.values().filter(({ owner }) => owner === name)
           if (owned.length > 0) fail('conflict', `${name} has ${owned.length} ENV${owned.length === 1 ? '' : 's'}, the first ${owned[0]?.name}`, { subject: subject(name), remedy: 'delete what they have first, or only revoke their tokens' })
+          // Whoever gets the name next would find them as their own.
+          const [kept] = truth.hosts.values().flatMap(({ images }) => Object.entries(images).flatMap(([image, spec]) => (spec.owner === name ? [image] : [])))
+          if (kept !== undefined) fail('conflict', `${name} has disks that were kept, the first ${kept}`, { subject: subject(name), remedy: 'delete these images first, or only revoke their tokens' })
           const tokens = truth.tokens.entries(`${keys.tokens}${name}/`).map(({ key }) => ({ key, value: null }))
           await truth.reached(await store.commit([{ key: keys.user(name), value: null, expect: seen.revision }, ...tokens], call))
         },

@@ -4,7 +4,7 @@ import { run } from '../base/run.ts'
 import { reasonOf } from '../model/errors.ts'
 import type { Finding } from '../model/session.ts'
 import { duration } from '../model/units.ts'
-import type { Check, CheckGround } from './checks.ts'
+import type { Check, CheckGround } from './check.ts'
 
 /** Ends of ENVs, leases of tokens and certificates go by the clock: a little wrong is no matter, this much is. */
 const aheadMs = 60_000

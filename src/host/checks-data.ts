@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { isRecordKey, whyNotRecord } from '../model/record-checks.ts'
 import { type ClaimRecord, keys, lastPart, type VmRecord } from '../model/records.ts'
 import type { Entry, Write } from '../store/store.ts'
-import type { Check, CheckGround, Found } from './checks.ts'
+import type { Check, CheckGround, Found } from './check.ts'
 
 /** In the data directory: what was taken out of the store because nobody could read it, a line each. */
 export const asideFile = 'set-aside.ndjson'
@@ -14,12 +14,15 @@ const inOneBreath = 200
 export const data: Check = async (ground) => {
   const { store, world } = ground
   const found: Found[] = []
+  const damaged = new Set<string>()
   for (const { key, why } of (await store.check?.()) ?? []) {
+    if (key !== undefined) damaged.add(key)
     found.push({ check: 'data', state: 'bad', message: key === undefined ? `the file of the store is damaged: ${why}` : `the record ${key} is damaged on the disk: ${why}`, remedy: 'stop the server, keep a copy of the data directory, then `ttserver doctor --fix`, or put a backup in its place' })
   }
   const { items } = await store.list('')
   for (const [at, entry] of items.entries()) {
     if (at % inOneBreath === 0) await world.breathe()
+    if (damaged.has(entry.key)) continue
     const why = whyNotRecord(entry.key, entry.value)
     if (why !== undefined) found.push(strange(ground, entry, why))
     if (!isRecordKey(entry.key)) found.push({ check: 'data', state: 'poor', message: `nobody here knows records such as ${entry.key}`, remedy: 'a newer version may have written it: nothing is done to it' })

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from '../base/run.ts'
 import { fail } from '../model/errors.ts'
-import type { Check, CheckGround, Found } from './checks.ts'
+import type { Check, CheckGround, Found } from './check.ts'
 import { whyNotUsable } from './image-files.ts'
 
 /** Image paths that cannot be read, things in them that are no images, and what interrupted builds left. */

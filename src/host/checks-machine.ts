@@ -1,5 +1,5 @@
 import { keys } from '../model/records.ts'
-import type { Check, CheckGround } from './checks.ts'
+import type { Check, CheckGround } from './check.ts'
 
 /** What each engine says of itself: whether it works, by which means, and whether its limits hold. */
 export const engines: Check = async ({ engines, owned }) => {

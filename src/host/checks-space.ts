@@ -4,7 +4,7 @@ import { isMissing, readTextNow } from '../base/files.ts'
 import { reasonOf } from '../model/errors.ts'
 import type { Finding } from '../model/session.ts'
 import { megabytes } from '../model/units.ts'
-import type { Check } from './checks.ts'
+import type { Check } from './check.ts'
 
 /** Of a file system, the share that is free: below these it is said. */
 const poorShare = 0.15

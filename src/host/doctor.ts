@@ -1,5 +1,6 @@
 import type { SessionFrame } from '../model/session.ts'
-import { type CheckGround, examined } from './checks.ts'
+import type { CheckGround } from './check.ts'
+import { examined } from './checks.ts'
 import { findLeaks, type LeakOptions, ownedIds, removeLeaks } from './leaks.ts'
 
 export interface DoctorOptions extends LeakOptions, Omit<CheckGround, 'owned' | 'ownUsers' | 'links' | 'mendNetwork' | keyof LeakOptions> {

@@ -116,6 +116,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
     images: images.specs(),
     broken: images.broken(),
     network: options.network.name,
+    networkFeatures: { ...network.features },
     addresses: network.features.addresses,
     volume: options.volume.name,
   })
@@ -127,7 +128,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   building.use(runClaims({ name, store, views, world, log, total: () => options.total, able }))
   for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))
   const leaks = () => findLeaks(machine)
-  const examine = doctor({ ...options, ...machine, images, imageDirs: () => options.images.dirs, cacheDir: options.images.cacheDir, clockBegan: world.now() - world.ticks() })
+  const examine = doctor({ ...options, ...machine, store: store.leftOut?.whole ?? store, images, imageDirs: () => options.images.dirs, cacheDir: options.images.cacheDir, clockBegan: world.now() - world.ticks() })
   const stack = building.move()
   return {
     peer: hostSessions({ name, engines, guests: met, views, images, world, examine, reload: options.reload }),

@@ -61,7 +61,10 @@ export async function keptDisks({ dir, volume, world, effects }: { dir: string; 
       const temporary = join(dir, `${vm.id}${unfinished}`)
       try {
         await remove(temporary)
-        await effects.act({ kind: 'file', verb: 'make', subject: temporary }, () => mkdir(temporary, { mode: passable }))
+        await effects.act({ kind: 'file', verb: 'make', subject: temporary }, async () => {
+          await mkdir(temporary)
+          await chmod(temporary, passable) // Whatever the server's umask is.
+        })
         const disk = await volume.keep(vm.id, join(temporary, 'disk'), call)
         await effects.act({ kind: 'file', verb: 'change', subject: temporary }, async () => {
           await chmod(disk.path, readable)

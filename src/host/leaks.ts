@@ -9,7 +9,7 @@ import type { Engine } from '../drivers/engine/engine.ts'
 import type { NetworkDriver } from '../drivers/network/network.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
 import { reasonOf } from '../model/errors.ts'
-import { lastPart } from '../model/records.ts'
+import { keys, lastPart } from '../model/records.ts'
 import type { Leak } from '../model/session.ts'
 import type { Links } from './links.ts'
 import type { HostViews } from './views.ts'
@@ -77,9 +77,9 @@ function mountsBelow(dir: string): string[] {
   return points.filter((point) => point.startsWith(`${dir}/`))
 }
 
-/** Ids of all VMs this host has claimed. */
+/** Ids of all VMs this host has claimed, or may have: a claim that cannot be read says no less. */
 export const ownedIds = ({ views, name }: { views: HostViews; name: string }): Set<string> =>
-  new Set(views.claims.entries().filter(({ value }) => value.host === name).map(({ key }) => lastPart(key)))
+  new Set([...views.claims.entries().filter(({ value }) => value.host === name), ...[...views.leftOut.keys()].filter((key) => key.startsWith(keys.claims)).map((key) => ({ key }))].map(({ key }) => lastPart(key)))
 
 /** Takes away what an earlier life of the server left on the machine and no claim explains; the network is made to hold exactly what is claimed. */
 export async function sweep(options: LeakOptions & { log: Pick<Log, 'info' | 'warn'> }): Promise<void> {

@@ -22,6 +22,8 @@ export interface HostViews extends AsyncDisposable {
   envOf(uid: string): EnvRecord | undefined
   /** The VM as it is wanted now; undefined if it is to be gone. */
   wish(id: string): VmSpec | undefined
+  /** Keys of records nobody can read, and why: whatever hangs on them is left as it is. */
+  leftOut: ReadonlyMap<string, string>
   reached(revision: number): Promise<void>
 }
 
@@ -57,6 +59,7 @@ export async function hostViews(store: Store, { world, log }: { world: World; lo
       const env = parts && envOf(parts.envUid)
       return env && isWanted(phases, env) ? expandOne(env, parts.index) : undefined
     },
+    leftOut: store.leftOut?.why ?? new Map(),
     reached: async (revision) => {
       await Promise.all([envs, phases, claims, vms, applieds].map((one) => one.reached(revision)))
     },

@@ -85,7 +85,11 @@ export function runVms(options: VmOptions): AsyncDisposable & { touch(id: string
   const gates = inspectable({ kind: 'gate', name: 'vms', state: () => ({ makes: Object.fromEntries([...parts.makes].map(gateOf)), starts: Object.fromEntries([...parts.starts].map(gateOf)), removals: gateOf(['', parts.removals])[1] }) })
   const stops = [
     views.claims.onChange(({ key }) => mine(key) && loop.touch(lastPart(key))),
-    views.envs.onChange(({ value }) => value && touchEnv(value.uid)),
+    views.envs.onChange(({ key, value }, before) => {
+      if (value) touchEnv(value.uid)
+      // One nobody could read is gone: only the claims say whose VMs these were.
+      else if (!before) for (const { key: claim, value: of } of views.claims.entries()) if (of.env === lastPart(key)) loop.touch(lastPart(claim))
+    }),
     options.links.onChange(touchEnv),
     views.phases.onChange(({ value }, before) => value?.phase === 'failed' && before?.phase !== 'failed' && touchEnv(value.uid)),
   ]
@@ -128,9 +132,11 @@ async function followed(parts: Parts, { id, applied, signal }: { id: string; app
 async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
   const { views, name } = parts
   await parts.breathe()
-  if (views.claims.get(keys.claim(id))?.host !== name) return
+  const claim = views.claims.get(keys.claim(id))
+  if (claim?.host !== name || views.leftOut.has(keys.env(claim.env))) return
   const vm = views.wish(id)
   if (!vm) return parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id, signal)))
+  if (views.leftOut.has(keys.vm(id))) return // What it has is not known: to make it anew would be to take away its disk.
   const record = views.vms.get(keys.vm(id))
   if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
   const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
@@ -145,6 +151,7 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
   if (found.state === 'running') return destroyLocal(parts, id).then(make)
   if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return make()
   if (record.state === 'booting' || record.state === 'ready') return mourn(parts, { vm, record, found })
+  await linked(record) // One that ended by itself keeps its place until it is started again or goes.
 }
 
 /** Makes the VM, from its address to its process. Its place is on record before anything is made for it. */

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { accountCases } from './accounts.contract.ts'
 import { type CloudUnderTest, type Ground, groundOf, refuses, seen, watching } from './cloud-under-test.ts'
 import type { EnvAsked } from './env.ts'
 import { TtError } from './errors.ts'
@@ -15,7 +14,6 @@ export function cloudContract({ name, make }: { name: string; make: () => Promis
     refusalCases(cases)
     vmCases(cases)
     reportCases(cases)
-    accountCases(cases)
   })
 }
 
@@ -121,6 +119,17 @@ function envCases({ make }: Cases): void {
       assert.deepEqual((await envs.list()).items, [])
       const second = await envs.put('demo', { spec: ground.asked(), expect: 'absent' })
       assert.notEqual(second.uid, first.uid)
+    })
+
+    it('removes only the one with the uid that is named', async () => {
+      await using ground = await make()
+      const envs = ground.cloud.collection('env')
+      const { uid } = await ground.ready('demo')
+      await refuses(envs.remove('demo', { uid: 'another1' }), 'not_found', 'env/demo')
+      assert.equal((await envs.get('demo')).removing, undefined)
+      await envs.remove('demo', { uid })
+      const left = await envs.get('demo').catch(() => undefined)
+      assert.ok(left === undefined || left.removing !== undefined)
     })
 
     it('reads its own writes', async () => {

@@ -71,7 +71,7 @@ export type Change<K extends Kind> = { type: 'is'; resource: Resource<K> } | { t
  * - `env`: written by users. `put` admits it (`exhausted` names resource, total, used and wanted), `remove` marks it.
  * - `vm`: derived from ENVs; named `demo.3`; read-only: what is different for one VM is said in its ENV.
  * - `host`, `image`: what the hosts report; read-only, but that `remove` takes away an image that was kept from a disk.
- * - `user`: accounts, for admins; everybody may read their own. `remove` is `conflict` while they have ENVs.
+ * - `user`: accounts, for admins; everybody may read their own. `remove` is `conflict` while they have ENVs or disks that were kept.
  * - `token`: named `USER/NAME`; a user writes and removes their own. Removed or expired it is worth nothing from that moment.
  * - `task`: every change that takes time, kept for an hour after its end; `remove` cancels it (`unsupported` for what cannot be taken back,
  *   and nothing if it is over). Read-only otherwise.

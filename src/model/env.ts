@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { cidrOf } from '../base/ipv4.ts'
 import type { Problem } from './errors.ts'
+import { isPrefix } from './prefixes.ts'
 
 const whole = (from: number, to: number, unit: string) =>
   v.pipe(
@@ -14,7 +14,7 @@ const whole = (from: number, to: number, unit: string) =>
 const Ports = v.pipe(v.array(whole(1, 65_535, '(a port)')), v.maxLength(256, 'at most 256 ports'))
 
 /** Where guests may not go: addresses and prefixes. */
-const Deny = v.pipe(v.array(v.pipe(v.string(), v.check((text) => cidrOf(text) !== undefined, 'an IPv4 address or prefix, as 10.0.0.0/8'))), v.maxLength(1000, 'at most 1,000 addresses'))
+const Deny = v.pipe(v.array(v.pipe(v.string(), v.check(isPrefix, 'an IPv4 address or prefix, as 10.0.0.0/8'))), v.maxLength(1000, 'at most 1,000 addresses'))
 const plainName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, '1 to 63 letters, digits, "-" and "_"'))
 
 /**

@@ -29,5 +29,7 @@ export interface HostStatus {
   engines: EngineFact[]
   unusable: UnusableFact[]
   network: string
+  /** What it can do, by feature. */
+  networkFeatures?: Record<string, boolean>
   volume: string
 }

@@ -25,6 +25,7 @@ const shapes: Record<string, v.GenericSchema> = {
   [keys.vms]: v.looseObject({ host: text, env: text, index: number, state: text, since: moment, ip: text, mac: text, slice: text, ports: v.record(text, number) }),
   [keys.applieds]: v.looseObject({ revision: number }),
   [keys.hosts]: v.looseObject({ address: text, version: text, started: moment, total: demand, engines: v.array(v.looseObject({ name: text })), images: v.record(text, v.looseObject({})), broken: v.record(text, text), network: text, volume: text }),
+  [keys.version]: v.unknown(),
   [keys.presences]: v.looseObject({ since: text }),
 }
 

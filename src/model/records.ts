@@ -166,6 +166,8 @@ export interface HostRecord {
   /** Things in the image path that are no images, with the reason. */
   broken: Record<string, string>
   network: string
+  /** What the network driver can do, by feature. */
+  networkFeatures?: Record<string, boolean>
   /** Its VMs have addresses of their own. */
   addresses: boolean
   volume: string

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { openDatabase } from './sqlite-database.ts'
 
@@ -9,12 +8,11 @@ export interface DamagedRecord {
 }
 
 /**
- * For a store that does not open because records of it are damaged: gives these to `aside`, and takes those out of the store that it names once it has
+ * For a store that is there and does not open because records of it are damaged: gives these to `aside`, and takes those out of the store that it names once it has
  * them. Refuses as opening would where the file itself is damaged or in use.
  */
 export function salvage(dir: string, aside: (records: DamagedRecord[], hasUnder: (prefix: string, containing: string) => boolean) => readonly string[]): void {
   const file = `${dir}/store.sqlite`
-  if (!existsSync(file)) return
   openDatabase(file)[Symbol.dispose]() // As a server would: one that runs has it, a former one's leases go, an older schema is brought up.
   using db = new DatabaseSync(file)
   const records = db.prepare('SELECT key, value AS text FROM entries WHERE NOT json_valid(value) ORDER BY key').all() as unknown as DamagedRecord[]

@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test'
 import { silentLog } from '../base/log.ts'
 import { realWorld } from '../base/world.ts'
 import { leaseContract } from './leases.contract.ts'
+import { notJson } from './sound.ts'
 import { sqliteStore } from './sqlite.ts'
 import { storeContract } from './store.contract.ts'
 import { put, refusal, storeUnderTest } from './under-test.ts'
@@ -103,10 +104,13 @@ describe('an SQLite store', () => {
     assert.match(remedy ?? '', /backup/)
   })
 
-  it('refuses a value that another program spoiled', async (t) => {
+  it('fault 29: opens with a value that another program spoiled, and says that it is none', async (t) => {
     const { file, open } = await filled(t)
     change(file, "UPDATE entries SET value = '{' WHERE key = 'k/3/3'")
-    assert.match((await refusal('failed', open())).message, /k\/3\/3/)
+    await using spoiled = await open()
+    assert.equal((await spoiled.get('k/3/3'))?.value, notJson)
+    assert.deepEqual(await spoiled.check?.(), [{ key: 'k/3/3', why: notJson.damaged }])
+    await spoiled[Symbol.asyncDispose]()
     change(file, "UPDATE entries SET value = '3' WHERE key = 'k/3/3'")
     await using store = await open()
     assert.equal((await store.get('k/3/3'))?.value, 3)

@@ -6,6 +6,7 @@ import { type Contents, contents } from './contents.ts'
 import { type Backend, withLeases } from './leases.ts'
 import type { Order, Outcome, Row } from './sqlite-database.ts'
 import { type Flat, pushOrder, rowsOf } from './sqlite-wire.ts'
+import { notJson } from './sound.ts'
 import type { FromWorker, ToWorker } from './sqlite-worker.ts'
 import type { Damage, Entry, Revision, Store } from './store.ts'
 import { type Sealed, seal, shared, sizeOf } from './writes.ts'
@@ -36,7 +37,7 @@ const orderBytes = 128
 export async function sqliteStore(options: SqliteOptions): Promise<Store> {
   const file = 'file' in options ? options.file : `${options.dir}/store.sqlite`
   const worker = startWorker(file)
-  const held = await loaded(worker, file)
+  const held = await loaded(worker)
   const { check, ...backend } = backendOver(worker, held, options.log.with({ store: file }))
   return { ...withLeases(backend, options.world), check }
 }
@@ -54,11 +55,11 @@ function startWorker(file: string): Worker {
 }
 
 /** The contents as they are on the disk. */
-async function loaded(worker: Worker, file: string): Promise<Contents> {
+async function loaded(worker: Worker): Promise<Contents> {
   const { promise, resolve, reject } = Promise.withResolvers<Contents>()
   const entries: Entry[] = []
   const take = (message: FromWorker) => {
-    if ('rows' in message) for (const row of rowsOf(message.rows)) entries.push(entryOf(row, file))
+    if ('rows' in message) for (const row of rowsOf(message.rows)) entries.push(entryOf(row))
     else if ('opened' in message) resolve(contents(message.opened, entries))
     else if ('broken' in message) reject(errorOf(message.broken))
   }
@@ -80,11 +81,12 @@ async function loaded(worker: Worker, file: string): Promise<Contents> {
   }
 }
 
-function entryOf({ key, value, revision }: Row, file: string): Entry {
+/** One whose text is no JSON keeps its place, so that whoever may can write it anew. */
+function entryOf({ key, value, revision }: Row): Entry {
   try {
     return Object.freeze({ key, value: shared(value), revision })
-  } catch (fault) {
-    return fail('failed', `the store ${file} is damaged: what it has under ${key} is not JSON`, { subject: file, remedy: 'see `ttserver doctor`, or put a backup in its place', cause: fault })
+  } catch {
+    return Object.freeze({ key, value: notJson, revision })
   }
 }
 

@@ -38,6 +38,15 @@ export interface Store extends AsyncDisposable {
   lease(seconds: number, call?: Call): Promise<Lease>
   /** Where there is a disk: looks through all that is kept there for damage, and names what it finds. Changes nothing, and costs a reading of it all. */
   check?(call?: Call): Promise<Damage[]>
+  /** What this store leaves out of everything it shows, because nobody can read it. */
+  readonly leftOut?: LeftOut
+}
+
+export interface LeftOut {
+  /** By key, why. One goes when it is written anew or deleted. */
+  readonly why: ReadonlyMap<string, string>
+  /** The same store, which shows them too: for those who mend. */
+  readonly whole: Store
 }
 
 /** Something that is not as it was written. */

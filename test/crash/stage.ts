@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ManualWorld, manualWorld } from '../../src/base/manual-world.ts'
 import { type FakeCloud, fakeCloud, type FakeCloudOptions } from '../fake-cloud.ts'
 import { audit } from './audit.ts'
@@ -63,7 +64,14 @@ export function stage(dir: string, { seed = 1, ...options }: StageOptions): Stag
     },
     cloud: () => serving?.cloud ?? assert.fail('no server lives'),
     async stop() {
-      if (serving) await ground.drive(Promise.resolve(serving[Symbol.asyncDispose]()))
+      let over = serving === undefined
+      const ending = Promise.resolve(serving?.[Symbol.asyncDispose]()).then(() => (over = true))
+      // It waits for files it is reading, which takes real time, and hardly for anything else.
+      for (let waits = 0; !over; waits++) {
+        if (waits > 500) throw new Error('the server does not end')
+        await Promise.race([ending, sleep(20)])
+        if (!over && waits > 10) await world.advance(100)
+      }
       await drop()
     },
     async drive<T>(work: Promise<T>) {

@@ -43,7 +43,8 @@ export function leftOf({ ground, envs }: Pick<Sight, 'ground' | 'envs'>): void {
       continue
     }
     if (over) env.state = 'leaving'
-    if (env.state === 'failing' && phase?.phase === 'failed' && Date.parse(phase.since) + tombstoneMs <= now) env.state = 'leaving'
+    if (env.state === 'failing' && phase?.phase === 'failed') env.failedMs = Date.parse(phase.since)
+    if (env.state === 'failing' && env.failedMs !== undefined && env.failedMs + tombstoneMs <= now) env.state = 'leaving'
     if (!row && env.state === 'leaving') envs.delete(env.name)
   }
 }

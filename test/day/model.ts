@@ -17,6 +17,8 @@ export interface DayEnv {
   exceptions: Map<number, { denyOutgoing?: boolean; ports?: number[] }>
   /** `failing`: a VM of it cannot be made; `leaving`: its removal was asked for. */
   state: 'live' | 'failing' | 'leaving'
+  /** When it was seen to have failed. */
+  failedMs?: number
 }
 
 /** VMs of one image and size with indices in a row. */

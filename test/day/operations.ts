@@ -175,7 +175,18 @@ function change(env: DayEnv, what: string, spec: Partial<EnvAsked> | ((seen: Env
       const seen = await cloud.collection('env').get(env.name)
       await cloud.collection('env').put(env.name, { spec: { ...seen.spec, ...(typeof spec === 'function' ? spec(seen.spec) : spec) }, expect: seen.revision })
     },
-    done,
+    done() {
+      done()
+      always22(env)
+    },
+  }
+}
+
+/** Where a range offers 22, no VM of it goes without. */
+function always22({ exceptions, ranges }: DayEnv): void {
+  for (const [index, { ports, ...rest }] of exceptions) {
+    const range = ranges.find(({ first, count }) => index >= first && index < first + count)
+    if (ports && range?.ports.includes(22)) exceptions.set(index, { ...rest, ports: [...new Set([22, ...ports])] })
   }
 }
 
@@ -209,10 +220,9 @@ function exception(env: DayEnv, op: Op): Deed | undefined {
   const all = [...indices(env)]
   const one = all[op.a % Math.max(1, all.length)]
   if (!one) return undefined
-  const { index, range } = one
+  const { index } = one
   const wanted: { denyOutgoing?: boolean; ports?: number[] } = [{ denyOutgoing: true }, { ports: [7000, 7001] }, {}][op.b % 3] ?? {}
-  const kept: { denyOutgoing?: boolean; ports?: number[] } = wanted.ports ? { ports: [...new Set([...range.ports.filter((port) => port === 22), ...wanted.ports])] } : wanted
-  return change(env, `${index}`, (seen) => ({ exceptions: { ...seen.exceptions, [index]: wanted } }), () => (Object.keys(kept).length > 0 ? env.exceptions.set(index, kept) : env.exceptions.delete(index)))
+  return change(env, `${index}`, (seen) => ({ exceptions: { ...seen.exceptions, [index]: wanted } }), () => (Object.keys(wanted).length > 0 ? env.exceptions.set(index, wanted) : env.exceptions.delete(index)))
 }
 
 function scale(day: Day, env: DayEnv, op: Op): Deed {

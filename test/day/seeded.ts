@@ -36,19 +36,29 @@ async function lived({ seed, steps, ops = opsOf(seed, steps), shrinkMs }: Asked)
   return { ...outcome, shrunk: await smaller(ops.slice(0, outcome.failure.at + 1), { seed, endMs: performance.now() + shrinkMs }) }
 }
 
-/** Leaves out ever smaller pieces as long as what is left still fails, in whatever way, until the time is over or nothing more can go. */
+/** What is wrong, without names and numbers: while a day is made smaller it is to fail for the same reason. */
+const kindOf = (why = '') => why.split(';')[0]?.replaceAll(/\b(e?\d[\w.]*|ann|bob|cid)\b/g, '…')
+
+/** Leaves out ever smaller pieces as long as what is left still fails alike, until the time is over or nothing more can go. */
 async function smaller(ops: readonly Op[], { seed, endMs }: { seed: number; endMs: number }): Promise<NonNullable<Lived['shrunk']>> {
   let best = [...ops]
   let last = await liveDay(best, seed)
-  for (let size = Math.ceil(best.length / 2); size >= 1 && performance.now() < endMs; size = size === 1 && best.length > 1 ? 0 : Math.max(1, Math.floor(size / 2))) {
-    for (let from = Math.max(0, best.length - 1 - size); from >= 0 && performance.now() < endMs; from -= size) {
-      const fewer = best.toSpliced(from, size)
-      const tried = await liveDay(fewer, seed)
-      if (!tried.failure) continue
-      best = fewer.slice(0, tried.failure.at + 1)
-      last = tried
+  const kind = kindOf(last.failure?.why)
+  /** One pass over all pieces of a size; whether anything could go. */
+  const leaveOut = async (size: number): Promise<boolean> => {
+    const before = best.length
+    for (let from = Math.max(0, best.length - 1 - size); performance.now() < endMs; from -= size) {
+      const tried = await liveDay(best.toSpliced(Math.max(0, from), size), seed)
+      if (tried.failure && kindOf(tried.failure.why) === kind) {
+        best = best.toSpliced(Math.max(0, from), size).slice(0, tried.failure.at + 1)
+        last = tried
+      }
+      if (from <= 0) break
     }
+    return best.length < before
   }
+  for (let size = Math.ceil(best.length / 2); size >= 1; size = Math.floor(size / 2)) await leaveOut(size)
+  while (performance.now() < endMs && (await leaveOut(1))) continue
   return { ops: best, told: last.told, why: last.failure?.why ?? 'it does not fail when it is lived again' }
 }
 

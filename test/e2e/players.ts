@@ -62,6 +62,23 @@ export function player(name: string) {
       asked.close()
       return answer
     },
+    /** Asks a server of addresses for more (DHCPINFORM), as whoever has this MAC; gives its answer. */
+    inform: (mac: string, ip: string, server: string, waitMs: number) =>
+      new Promise<string>((resolve) => {
+        const socket = createSocket('udp4')
+        const done = (answer: string) => {
+          clearTimeout(timer)
+          socket.close()
+          resolve(answer)
+        }
+        const timer = setTimeout(() => done('nothing'), waitMs)
+        const message = Buffer.alloc(300)
+        message.set([1, 1, 6, 0, 7, 7, 7, 7])
+        message.set(ip.split('.').map(Number), 12)
+        message.set(mac.split(':').map((byte) => parseInt(byte, 16)), 28)
+        message.set([99, 130, 83, 99, 53, 1, 8, 255], 236)
+        socket.on('message', () => done('an answer')).bind({ address: ip, port: 68 }, () => socket.send(message, 67, server))
+      }),
     async keep(id: number, target: Target) {
       kept.set(id, line(target))
       return 'ok'
@@ -138,6 +155,7 @@ export function peer(name: string) {
     listen: (port: number) => call('listen', port),
     stream: (port: number) => call('stream', port),
     ask: (target: Target, waitMs: number) => call('ask', target, waitMs),
+    inform: (mac: string, ip: string, server: string, waitMs: number) => call('inform', mac, ip, server, waitMs),
     shout: (target: Target) => call('shout', target),
     heardOn: async (protocol: Protocol, port: number) => Number(await call('heardOn', protocol, port)),
     keep: (id: number, target: Target) => call('keep', id, target),

@@ -12,9 +12,8 @@ async function tried(refusals: number, { limitMs = 8000, fault = limited, abortM
   const controller = new AbortController()
   let calls = 0
   const attempt = async () => (++calls <= refusals ? Promise.reject(fault) : 'done')
-  const answer = patiently(attempt, { world, limitMs, signal: controller.signal }).catch((thrown: TtError) => thrown.code)
   let over = false
-  void answer.finally(() => (over = true))
+  const answer = patiently(attempt, { world, limitMs, signal: controller.signal }).catch((thrown: TtError) => thrown.code).finally(() => (over = true))
   let ms = 0
   while (!over && ms < 60_000) {
     if (ms >= abortMs) controller.abort()

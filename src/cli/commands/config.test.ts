@@ -66,6 +66,11 @@ test('A03: a name keeps a token; the same name again is the same identity, witho
   assert.deepEqual((await rehearse('env list', { config: back.config, profiles: back.profiles })).connected, [{ server: 'h1:9527', token: 'anns' }])
 })
 
+test('the name may stand before the words too, and once only', async () => {
+  assert.deepEqual(written(await rehearse('--client-id bob config', { config: kept, profiles })), { server: 'h9:2', clientId: 'bob' })
+  assert.equal((await rehearse('--client-id bob config --client-id ann', { config: kept, profiles })).status, 2)
+})
+
 test('A03: a name that becomes another identity says so', async () => {
   const played = await rehearse('config -a h8 -p 2 -n ann --token -', { config: kept, profiles, stdin: ['new\n'], about: { user: 'carl' } })
   assert.match(played.err, /ann was ann at h8:2 until now/)

@@ -41,7 +41,7 @@ async function printEnvs(invocation: Invocation, { all }: { all: boolean }): Pro
   const cloud = await invocation.cloud()
   if (given.has('watch')) {
     const { latest, live } = await import('../live.ts')
-    return live(invocation, sights(invocation, latest(cloud, 'env', { ...which, ...invocation }), { all, soonMs }))
+    return live(invocation, sights(invocation, latest(cloud, 'env', { which, ...invocation }), { all, soonMs }))
   }
   const { items, missing } = await cloud.collection('env').list(which, call)
   if (json) await invocation.printJson({ envs: items.map((env) => envShape(env, clockOf(invocation, soonMs))), missing })

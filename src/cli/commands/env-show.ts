@@ -35,7 +35,7 @@ export const show: Action = {
       for (const one of found) if (one.status === 'rejected') await invocation.report(one.reason)
       const { latest, live } = await import('../live.ts')
       const known = new Map(shown.map(({ env }) => [env.name, env.uid]))
-      return live(invocation, sights(invocation, cloud, { known, soonMs, states: latest(cloud, 'env', { all: true, ...invocation }) }))
+      return live(invocation, sights(invocation, cloud, { known, soonMs, states: latest(cloud, 'env', { which: { all: true }, ...invocation }) }))
     }
     const clock = clockOf(invocation, soonMs)
     if (invocation.json) await invocation.printJson({ envs: shown.map(({ env, vms }) => envWithVms(env, vms, clock)) })
@@ -80,10 +80,11 @@ function envText({ terminal }: Invocation, { env, vms }: EnvAndVms, clock: Clock
 
 /** What is different for single VMs of it. */
 function exceptionLines({ name, spec }: Resource<'env'>): string {
-  const lines = Object.entries(spec.exceptions).map(([index, { denyOutgoing, deny, ports }]) => {
+  const there = Object.entries(spec.exceptions).filter(([index]) => !spec.kicked.includes(Number(index)))
+  const lines = there.map(([index, { denyOutgoing, deny, ports }]) => {
     const words = [
       ...(denyOutgoing === undefined ? [] : [denyOutgoing ? 'no outgoing connections' : 'outgoing connections allowed']),
-      ...(deny === undefined ? [] : [`may not reach ${deny.join(' ') || 'nothing in particular'}`]),
+      ...(deny === undefined ? [] : [deny.length === 0 ? 'may reach every address' : `may not reach ${deny.join(' ')}`]),
       ...(ports === undefined ? [] : [`ports ${ports.join(' ')}`]),
     ]
     return `  ${name}.${index}: ${words.join(', ')}\n`

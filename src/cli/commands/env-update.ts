@@ -27,7 +27,7 @@ export const update: Action = {
     ...waitFlags('the change holds on every host').filter(({ long }) => long !== 'time-out'),
   ],
   details: [
-    'All changes of one call are made together or not at all. Ports, denials and peers change while the VMs run, and hold when the command ends; hardware needs the ENV to be stopped first.',
+    'All changes of one call are made together or not at all. Ports, denials and peers change while the VMs run, and hold when the command ends; hardware needs the ENV to be stopped first. Ports and outgoing that are said for all take the place of what was different for single VMs; addresses are added to, or taken from, the list of each.',
     'A time that is over already is refused: nothing dies of a slip. To end an ENV now, delete it. VMs that are taken out give their resources and ports back at once; an ENV without any stays until it ends.',
     '--kick-dead takes out those that neither answered nor were still booting, and only if nothing of the ENV has changed since they were asked.',
   ],

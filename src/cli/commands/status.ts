@@ -70,11 +70,17 @@ function hostDetails({ name, status: at }: Host, images: readonly string[]): str
   const pairs: [string, string][] = [
     ['version', at?.version ?? ''],
     ['engines', engines.join(', ') || 'none'],
-    ['drivers', `network ${at?.network ?? '-'}, volume ${at?.volume ?? '-'}`],
+    ['drivers', `network ${at?.network ?? '-'}${networkText(at?.networkFeatures)}, volume ${at?.volume ?? '-'}`],
     ...(at?.unusable ?? []).map((one): [string, string] => ['unusable', `${one.kind} ${one.name}: ${one.why}`]),
     ['images', images.join(', ') || 'none'],
   ]
   return `${visible(name)}\n${facts(pairs).replaceAll(/^/gm, '  ')}`
+}
+
+/** What a network can do: `(addresses, udp)`. */
+function networkText(features: Record<string, boolean> = {}): string {
+  const can = Object.keys(features).filter((name) => features[name])
+  return can.length === 0 ? '' : ` (${can.join(', ')})`
 }
 
 /** The features that say more than yes: `(accel tcg)`. */

@@ -30,7 +30,7 @@ export const add: Action = {
 /** `tt user update NAME…`. */
 export const update: Action = {
   operands: [{ name: 'NAME', many: true, of: 'user' }],
-  flags: userFlags.map(({ default: _, ...flag }) => flag),
+  flags: userFlags.map(({ default: _default, ...flag }) => flag),
   details: ['What is not named stays. When the role or the rights change, what their tokens have open ends, and they come in again with what holds now. A quota below what is used takes nothing away: it refuses more.'],
   examples: [
     { line: 'tt user update ann --rights longLife,listAll', about: 'instead of the rights before' },

@@ -1,8 +1,7 @@
 import { randomHex } from '../../base/world.ts'
 import { asTtError, type ErrorCode, fail } from '../../model/errors.ts'
 import { framesOf } from '../vm-frames.ts'
-import type { Feature } from './features.ts'
-import { skip, type Stage } from './stage.ts'
+import { type Feature, skip, type Stage } from './stage.ts'
 
 /** What is the cloud's own: nothing here looks into a guest. */
 export const cloudFeatures: readonly Feature[] = [
@@ -22,6 +21,16 @@ export const cloudFeatures: readonly Feature[] = [
       const { items } = await cloud.collection('image').list({}, call)
       if (!items.some(({ name }) => name === image.name)) fail('failed', `${image.name} is not in the list of images`)
       if ((image.status?.hosts ?? []).length === 0) fail('failed', `no host has ${image.name}`)
+    },
+  },
+  {
+    name: 'create',
+    about: 'an ENV of two VMs is made and answers',
+    async run({ main, vms }) {
+      const found = await vms(await main())
+      if (found.length !== 2) fail('failed', `there are ${found.length} VMs`)
+      const [one, two] = found
+      if (one?.status?.mac === two?.status?.mac) fail('failed', `both VMs have the MAC ${one?.status?.mac}`)
     },
   },
   {
@@ -45,16 +54,6 @@ export const cloudFeatures: readonly Feature[] = [
     },
   },
   {
-    name: 'create',
-    about: 'an ENV of two VMs is made and answers',
-    async run({ main, vms }) {
-      const found = await vms(await main())
-      if (found.length !== 2) fail('failed', `there are ${found.length} VMs`)
-      const [one, two] = found
-      if (one?.status?.mac === two?.status?.mac) fail('failed', `both VMs have the MAC ${one?.status?.mac}`)
-    },
-  },
-  {
     name: 'events',
     about: 'what happened is told',
     async run({ cloud, call, main, terminal }) {
@@ -72,7 +71,7 @@ export const cloudFeatures: readonly Feature[] = [
       const { cloud, call, main, terminal } = stage
       const { name } = await main()
       let alive = 0
-      for await (const frame of framesOf(await cloud.open({ type: 'ping', vms: { envs: [name] }, timeoutMs: 10_000 }, call), terminal.signal)) {
+      for await (const frame of framesOf(await cloud.open({ type: 'ping', vms: { envs: [name] }, timeoutMs: 5000 }, call), terminal.signal)) {
         if (frame.type === 'problem') fail(frame.problem.code, `${frame.vm}: ${frame.problem.message}`)
         if (frame.type === 'exit') alive++
       }

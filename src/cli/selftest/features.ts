@@ -1,16 +1,7 @@
 import { cloudFeatures, deletion } from './cloud-features.ts'
 import { guestFeatures } from './guest-features.ts'
 import { networkFeatures } from './network-features.ts'
-import type { Stage } from './stage.ts'
-
-/** One thing a cloud can do, seen at work. */
-export interface Feature {
-  name: string
-  /** For people: `commands run in guests`. */
-  about: string
-  /** Throws the reason if it does not work, and `Skip` if it cannot be seen here. */
-  run(stage: Stage): Promise<void>
-}
+import type { Feature } from './stage.ts'
 
 const last = ['stop-start', 'data']
 

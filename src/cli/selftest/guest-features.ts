@@ -1,8 +1,7 @@
 import { fail } from '../../model/errors.ts'
 import type { EngineFact } from '../../model/host.ts'
 import { agentOf } from './cloud-features.ts'
-import type { Feature } from './features.ts'
-import { moreDiskMb, moreMemoryMb, ran, skip, type Stage } from './stage.ts'
+import { type Feature, moreDiskMb, moreMemoryMb, ran, skip, type Stage } from './stage.ts'
 
 /** What is seen from inside a guest, in plain busybox sh. */
 export const guestFeatures: readonly Feature[] = [
@@ -52,7 +51,7 @@ export const guestFeatures: readonly Feature[] = [
   {
     name: 'stop-start',
     about: 'an ENV is halted and started again',
-    run: async (stage) => void (await restarted(stage)),
+    run: (stage) => restarted(stage),
   },
   {
     name: 'data',
@@ -98,7 +97,7 @@ export async function realVm(stage: Stage): Promise<string> {
 }
 
 /** The engine of the first VM if its guests are not there. */
-export async function simulator(stage: Stage): Promise<string | undefined> {
+async function simulator(stage: Stage): Promise<string | undefined> {
   const [first] = await stage.vms(await stage.main())
   if (!first) return undefined
   const { engines } = await stage.hostOf(first)

@@ -2,13 +2,12 @@ import { tcpAnswer, udpSend } from '../../base/reach.ts'
 import { deadline } from '../../base/world.ts'
 import { asTtError, fail, reasonOf } from '../../model/errors.ts'
 import type { Resource } from '../../model/kinds.ts'
-import type { Feature } from './features.ts'
 import { realVm } from './guest-features.ts'
-import { innerPort, skip, type Stage } from './stage.ts'
+import { type Feature, innerPort, skip, type Stage } from './stage.ts'
 
 /** How long an answer may take where there should be one, and how long is waited where there should be none. */
 const answerMs = 15_000
-const silenceSeconds = 3
+const silenceSeconds = 2
 
 /** What goes over the network: from here to guests, among guests, and from guests outwards. */
 export const networkFeatures: readonly Feature[] = [

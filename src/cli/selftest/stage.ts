@@ -8,6 +8,15 @@ import type { Resource } from '../../model/kinds.ts'
 import type { Terminal } from '../terminal.ts'
 import { framesOf } from '../vm-frames.ts'
 
+/** One thing a cloud can do, seen at work. */
+export interface Feature {
+  name: string
+  /** For people: `commands run in guests`. */
+  about: string
+  /** Throws the reason if it does not work, and `Skip` if it cannot be seen here. */
+  run(stage: Stage): Promise<void>
+}
+
 /** Thrown by a feature that cannot be seen here, with the reason. */
 export class Skip extends Error {}
 
@@ -128,6 +137,7 @@ export async function ran({ cloud, terminal, call }: Pick<Stage, 'cloud' | 'term
 }
 
 const clearingMs = 90_000
+const inFlightMs = 500
 
 /** Takes everything away that the stage made, whether or not the caller was interrupted; gives the names of what is left. */
 export async function cleared({ cloud, terminal, made }: Stage): Promise<string[]> {
@@ -144,6 +154,8 @@ export async function cleared({ cloud, terminal, made }: Stage): Promise<string[
     }
   }
   const clear = async (one: Stage['made'][number]) => {
+    // What was asked for right before an interruption may still be on its way.
+    if (terminal.signal.aborted) await world.sleep(inFlightMs, limit.signal)
     while (!(await isGone(one))) {
       await cloud.collection(one.kind).remove(one.name, {}, call)
       await world.sleep(lookMs, limit.signal)

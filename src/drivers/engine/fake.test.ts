@@ -382,11 +382,7 @@ async function timed(run: () => Promise<unknown>): Promise<number> {
   return (user + system) / 1000
 }
 
-function usedBytes(): number {
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
-  return process.memoryUsage().heapUsed
-}
+const usedBytes = (): number => (setFlagsFromString('--expose-gc'), runInNewContext('gc')(), process.memoryUsage().heapUsed)
 
 test('an option that is none is refused, by the engine and by a plan', async () => {
   const invalid = (fault: unknown) => fault instanceof TtError && fault.code === 'invalid'

@@ -14,6 +14,8 @@ export interface Change {
 /** The links a driver holds, by everything that may belong to one only. It knows no machine. */
 export interface Book {
   get(id: string): Link | undefined
+  /** The link that has this address. */
+  at(ip: string): Link | undefined
   links(): Link[]
   readonly size: number
   /** Slices as a whole: those of these that have a link, or all. */
@@ -80,6 +82,10 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
   return {
     get: (id) => {
       const link = byId.get(id)
+      return link && held(link)
+    },
+    at: (ip) => {
+      const link = byId.get(owners.address.get(ip) ?? '')
       return link && held(link)
     },
     links: () => [...byId.values()].map(held),

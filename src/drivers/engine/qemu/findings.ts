@@ -15,7 +15,7 @@ function kvm({ launch, whyNotKvm = '' }: Host & { usable: true }, accel: string)
   if (accel === 'tcg') return { check: 'kvm', state: 'good', message: 'not used: this server was told to emulate' }
   const remedy = /ENOENT/.test(whyNotKvm)
     ? 'turn virtualisation on in the firmware and load kvm_intel or kvm_amd; inside another VM, allow nested virtualisation there'
-    : /EACCES|EPERM/.test(whyNotKvm)
+    : /EACCES|EPERM|Permission denied/.test(whyNotKvm)
       ? 'let the user of the server open /dev/kvm, usually by the group kvm'
       : 'it is there and runs no guest, as in many clouds: allow nested virtualisation on the machine below this one'
   return { check: 'kvm', state: 'poor', message: `guests are emulated, and several times slower: ${whyNotKvm}`, remedy }

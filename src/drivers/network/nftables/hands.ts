@@ -12,10 +12,12 @@ export interface Hands extends AsyncDisposable {
   take(steps: Steps, before?: readonly string[]): Promise<void>
   transact(statements: readonly string[]): Promise<void>
   remove(interfaces: readonly string[]): Promise<void>
+  /** After others may have changed interfaces: `ip` keeps the numbers of those it met by name, and would go on with one that is gone. */
+  forget(): Promise<void>
 }
 
 export function hands({ mark, world, effects }: DriverHome): Hands {
-  const ip = iproute(world)
+  let ip = iproute(world)
   const filter = nft(world)
   const ipv6 = existsSync('/proc/sys/net/ipv6')
 
@@ -43,6 +45,10 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
   return {
     transact,
     remove,
+    async forget() {
+      await ip[Symbol.asyncDispose]()
+      ip = iproute(world)
+    },
     async take(steps, before = []) {
       const { bridges, taps } = steps
       await remove(steps.replace)

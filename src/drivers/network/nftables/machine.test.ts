@@ -34,6 +34,7 @@ test('elements are read as they are written', () => {
   )
   assert.deepEqual(parseTable(text), {
     alien: false,
+    rules: ['here'],
     elements: new Map([
       ['public 40000', '40000 : 10.77.0.2 . 22'],
       ['open 40000 . 10.77.0.2', '40000 . 10.77.0.2'],
@@ -65,7 +66,7 @@ test('what is not of this version is alien', () => {
     { set: { family: 'ip', name: 'apart', type: 'ipv4_addr', flags: ['interval'] } },
   ]
   for (const entry of strange) assert.equal(parseTable(listed(entry)).alien, true, JSON.stringify(entry))
-  assert.deepEqual(parseTable(listed()), { alien: false, elements: new Map() })
+  assert.deepEqual(parseTable(listed()), { alien: false, rules: [], elements: new Map() })
   assert.equal(Object.keys(sets).length + Object.keys(chains).length, 19)
 })
 

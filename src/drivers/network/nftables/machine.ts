@@ -6,7 +6,7 @@ import type { Link } from '../network.ts'
 import { bridgePrefix, doomedGroup, interfacePrefix, ipOfTap, sliceOfGateway, tableOf, tapPrefix } from './names.ts'
 import { denyList } from '../deny.ts'
 import type { Segment } from '../segments.ts'
-import { chains, type Elements, elementsOf, elementsOfSlice, type Realm, type SetName, sets } from './ruleset.ts'
+import { chains, type Elements, elementsOf, elementsOfSlice, type Realm, ruleNames, type SetName, sets } from './ruleset.ts'
 import type { Shape } from './shape.ts'
 
 /** What the machine itself says of one server: nothing here comes from memory or a file. */
@@ -18,6 +18,9 @@ export interface Machine extends Shape {
   strangeTables: string[]
   /** A table of ours holds what we never make: another version of us, or another hand. It is made anew. */
   alien: boolean
+  /** How many rules there are, and whether some of ours are missing or others were added. */
+  rules: number
+  disordered: boolean
 }
 
 /** Reads everything that carries the mark. */
@@ -34,6 +37,8 @@ export async function readMachine(mark: string): Promise<Machine> {
     tables: ours,
     strangeTables: tables.filter((table) => !isOurTable(mark, table)),
     alien: listed.some(({ alien }) => alien),
+    rules: listed.reduce((sum, { rules }) => sum + rules.length, 0),
+    disordered: listed.flatMap(({ rules }) => rules).sort().join() !== ruleNames(),
   }
 }
 
@@ -59,6 +64,7 @@ async function listTable(table: string): Promise<string> {
 
 interface Entry {
   table?: Record<string, unknown>
+  rule?: { chain: string }
   map?: Listed
   set?: Listed
   chain?: { name: string; family: string; type?: string; hook?: string; prio?: number; policy?: string }
@@ -74,11 +80,13 @@ interface Listed {
 
 const entriesOf = (json: string): Entry[] => (JSON.parse(json) as { nftables: Entry[] }).nftables
 
-/** The answer of `nft -j list table`: its elements as we write them, and whether there is anything else. */
-export function parseTable(json: string): { elements: Elements; alien: boolean } {
+/** The answer of `nft -j list table`: its elements as we write them, the chain of each rule, and whether there is anything that is not ours. */
+export function parseTable(json: string): { elements: Elements; rules: string[]; alien: boolean } {
   const elements: Elements = new Map()
+  const rules: string[] = []
   let alien = false
-  for (const { map, set = map, chain } of entriesOf(json)) {
+  for (const { map, set = map, chain, rule } of entriesOf(json)) {
+    if (rule) rules.push(rule.chain)
     if (chain) {
       const known = Object.hasOwn(chains, chain.name) ? chains[chain.name as keyof typeof chains] : undefined
       const wanted = known && (known.hook === undefined ? [known.family] : [known.family, known.type, known.hook, known.priority, 'accept'])
@@ -91,7 +99,7 @@ export function parseTable(json: string): { elements: Elements; alien: boolean }
     if (known?.family !== set.family || known.type !== type || (known.interval ? 'interval' : '') !== (set.flags ?? []).join()) alien = true
     else for (const element of set.elem ?? []) addElement(elements, set.name as SetName, element)
   }
-  return { elements, alien }
+  return { elements, rules, alien }
 }
 
 function addElement(elements: Elements, set: SetName, element: unknown): void {

@@ -15,10 +15,13 @@ import { giveForwardingBack, turnForwardingOn } from './forwarding.ts'
 import { hands } from './hands.ts'
 import { findLeaks } from './leaks.ts'
 import { linksIn, parseTables, readMachine } from './machine.ts'
-import { gatewayOf, tapOf } from './names.ts'
+import { bridgeOf, gatewayOf, ipOfTap, tapOf } from './names.ts'
 import { probeMachine } from './probe.ts'
 import { baseRuleset, noRuleset, type Realm } from './ruleset.ts'
 import { shapeOf, stepsBetween, wholeOf } from './shape.ts'
+import { runUpkeep } from './upkeep.ts'
+
+const settleMs = 100
 
 /**
  * Taps on bridges, and two nft tables whose rules are constant. What is on the machine is read once, after that each change is worked out from
@@ -26,7 +29,7 @@ import { shapeOf, stepsBetween, wholeOf } from './shape.ts'
  */
 export const nftables: NetworkFactory = async (home, given) => {
   const { subnet } = driverOptions('network nftables', v.strictObject(networkEntries), given)
-  const { mark } = home
+  const { mark, world } = home
   const realm: Realm = { mark, subnet }
   const turns = gate(1)
   const machine = hands(home)
@@ -34,22 +37,28 @@ export const nftables: NetworkFactory = async (home, given) => {
   let book: Book | undefined
   /** Whether the machine holds what the book says and nothing else, as far as we know. */
   let exact = false
+  /** How many more rules will be told to be gone that we remove ourselves, to make them anew. */
+  let expected = 0
 
   /** Makes the machine hold exactly the links of the book. */
   const converge = async (to: Book): Promise<void> => {
     exact = false
+    await machine.forget()
     const is = await readMachine(mark)
     if (is.alien) is.elements.clear()
     turnForwardingOn(home)
     const steps = stepsBetween(is, shapeOf(realm, wholeOf(to)))
+    expected = is.rules
     steps.remove.push(...is.strangers)
     const anew = is.alien ? noRuleset(mark) : []
     await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)])
     exact = true
+    world.after(settleMs * 10, () => (expected = 0))
     await addresses.converge(to)
   }
 
   const removeAll = async (): Promise<void> => {
+    await machine.forget()
     const is = await readMachine(mark)
     await machine.remove([...is.taps.keys(), ...is.bridges.keys(), ...is.strangers])
     await machine.transact([...withoutTables(is.strangeTables), ...noRuleset(mark)])
@@ -92,6 +101,31 @@ export const nftables: NetworkFactory = async (home, given) => {
     return wish.put.map((link) => nicOf(mark, link))
   }
 
+  /** Makes the machine agree again if somebody changed it. */
+  const mend = async (): Promise<void> => {
+    if (!book || closed) return
+    const is = await readMachine(mark)
+    const steps = stepsBetween(is, shapeOf(realm, wholeOf(book)))
+    const count = (is.alien || is.disordered ? 1 : 0) + is.strangers.length + is.strangeTables.length + Object.values(steps).reduce((sum, some) => sum + ('size' in some ? some.size : some.length), 0)
+    if (count === 0) return
+    home.log.warn('somebody changed the network of this server, and it is set right', { rules: is.alien || is.disordered, taps: steps.taps.length, bridges: steps.bridges.length, elements: steps.added.size + steps.removed.length })
+    await converge(book)
+  }
+  let suspected = false
+  let closed = false
+  const suspect = () => {
+    if (suspected || closed) return
+    suspected = true
+    // What is removed together is told one by one.
+    world.after(settleMs, () => {
+      suspected = false
+      inTurn(mend).catch((fault: unknown) => home.log.error('the network could not be set right', { why: String(fault) }))
+    })
+  }
+  const isOurs = (name: string) => book !== undefined && (book.at(ipOfTap(mark, name) ?? '') !== undefined || [...book.segments().keys()].some((slice) => bridgeOf(mark, slice) === name))
+  let upkeep: AsyncDisposable | undefined
+  const keepUp = () => (upkeep ??= runUpkeep(home, { rules: () => (expected > 0 ? expected-- : suspect()), device: (name) => isOurs(name) && suspect(), moment: () => inTurn(() => addresses.look()) }))
+
   const inTurn = <T>(work: () => Promise<T>, call?: Call): Promise<T> => turns.pass(() => work().catch(asFailed), call?.signal)
 
   return {
@@ -104,6 +138,7 @@ export const nftables: NetworkFactory = async (home, given) => {
         wanted.check({ put: all, remove: [] })
         wanted.apply({ put: all, remove: [] })
         book = undefined
+        keepUp()
         await converge(wanted)
         book = wanted
         return all.map((link) => nicOf(mark, link))
@@ -123,7 +158,11 @@ export const nftables: NetworkFactory = async (home, given) => {
       const why = addresses.problem()
       return why === undefined ? [] : [{ message: `guests that ask for their address by DHCP get none: ${why}`, remedy: addresses.usable ? 'it is tried again by itself; see whether another program holds the UDP port 67' : 'apt-get install dnsmasq-base, and start the server again' }]
     },
-    [Symbol.asyncDispose]: () => turns.pass(async () => machine[Symbol.asyncDispose]()),
+    async [Symbol.asyncDispose]() {
+      closed = true
+      await upkeep?.[Symbol.asyncDispose]()
+      await turns.pass(async () => machine[Symbol.asyncDispose]())
+    },
   }
 }
 

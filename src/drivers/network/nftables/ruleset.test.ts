@@ -25,6 +25,7 @@ test('a link without an owner or ports has fewer elements', () => {
   const few = elementsOf(realm, { ...link, ports: {}, denyOutgoing: false, deny: ['192.0.2.0/24'], owner: undefined }, usual)
   assert.deepEqual(few, [
     ['cards "ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2', '"ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2 comment "network0.0"'],
+    ['askers "ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 90520735776770', '"ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 90520735776770'],
   ])
 })
 

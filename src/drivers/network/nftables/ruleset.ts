@@ -136,6 +136,13 @@ export function baseRuleset(realm: Realm): string[] {
   ]
 }
 
+/** The chain of each rule there should be, in order. */
+export const ruleNames = (): string =>
+  entriesOf(rules({ mark: '', subnet: '' }))
+    .flatMap(([chain, lines]) => lines.map(() => chain))
+    .sort()
+    .join()
+
 /** Statements after which there are no tables of this server, whether or not there were some. */
 export const noRuleset = (mark: string): string[] =>
   families.flatMap((family) => [`add table ${family} ${tableOf(mark)}`, `delete table ${family} ${tableOf(mark)}`])

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import fc from 'fast-check'
-import { type ErrorCode, errorCodes, TtError } from '../model/errors.ts'
-import { type Route, routes } from './routes.ts'
-import { sampleCloud } from './sample-cloud.ts'
-import { ask, raw, type SampleAnswer } from './sample-requests.ts'
-import { sampleServer } from './sample-server.ts'
+import { type ErrorCode, errorCodes, TtError } from '../src/model/errors.ts'
+import { type Route, routes } from '../src/api/routes.ts'
+import { sampleCloud } from '../src/api/sample-cloud.ts'
+import { ask, raw, type SampleAnswer } from '../src/api/sample-requests.ts'
+import { sampleServer } from '../src/api/sample-server.ts'
 
 const spec = { groups: [{ image: 'sample:micro', count: 1 }], lifetimeSeconds: null }
 /** Statuses that say more than their code does: 405 what is offered, 408 and 431 what was wrong with the request itself. */
@@ -67,7 +67,7 @@ it('[J07 fault 32] every refusal of every route has the envelope and no 200', { 
     { numRuns: 1500 },
   )
   const statuses = new Set([...seen.values()].flatMap((set) => [...set]))
-  t.diagnostic(`statuses seen: ${[...statuses].sort().join(' ')}`)
+  t.diagnostic(`statuses seen: ${[...statuses].sort((one, two) => one - two).join(' ')}`)
   assert.deepEqual(routes.filter(({ id }) => !seen.has(id)).map(({ id }) => id), [], 'routes that were not asked')
   for (const status of [200, 400, 401, 404, 405]) assert.ok(statuses.has(status), `no answer was ${status}`)
 })
@@ -75,9 +75,7 @@ it('[J07 fault 32] every refusal of every route has the envelope and no 200', { 
 it('J07: a Cloud that refuses or fails, by any code, is answered so on every route', async () => {
   for (const code of [...Object.keys(errorCodes), 'fault'] as (ErrorCode | 'fault')[]) {
     const refuse = () => Promise.reject(code === 'fault' ? new RangeError('inside') : new TtError({ code, message: 'for this test', subject: 'env/demo' }))
-    const broken = async function* (): AsyncGenerator<never> {
-      await refuse()
-    }
+    const broken = (): AsyncIterable<never> => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) })
     const cloud = sampleCloud()
     await using served = await sampleServer({ cloud: { ...cloud, about: refuse, open: refuse, collection: () => ({ get: refuse, list: refuse, put: refuse, remove: refuse, watch: broken }) } })
     for (const { id, method, path } of routes as readonly Route[]) {

@@ -1,23 +1,53 @@
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
+import { describe, it } from 'node:test'
 import type { Cloud } from './cloud.ts'
-import { type Ground, refuses, watching } from './cloud-under-test.ts'
+import { type CloudUnderTest, type Ground, groundOf, refuses, watching } from './cloud-under-test.ts'
 import type { EnvAsked } from './env.ts'
 import type { TokenSpec, UserAsked } from './user.ts'
 
-interface Cases {
-  make(): Promise<Ground>
+interface Cases<S extends Seat> {
+  make(): Promise<Peopled<S>>
 }
 
 const hash = (letter: string) => letter.repeat(64)
 
-/** What `cloud.ts` promises of accounts and tokens, and of what users of each role may see and do. */
-export function accountCases({ make }: Cases): void {
+interface Suite {
+  name: string
+  make: () => Promise<CloudUnderTest>
+}
+
+/** What `cloud.ts` promises of accounts and tokens, asked of a Cloud that is given as an `admin` has it. */
+export function accountContract({ name, make }: Suite): void {
+  const cases = { make: () => peopled(make, ['admin']) }
+  describe(`accounts of the Cloud ${name}`, { timeout: 180_000 }, () => {
+    accountCases(cases)
+    tokenCases(cases)
+  })
+}
+
+/** What users of each role may see and do, asked of a Cloud that is given as users of every role have it. */
+export function roleContract({ name, make }: Suite): void {
+  const cases = { make: () => peopled(make, ['admin', 'other', 'viewer']) }
+  describe(`users of the Cloud ${name}`, { timeout: 180_000 }, () => {
+    userCases(cases)
+    otherRoleCases(cases)
+  })
+}
+
+type Seat = 'admin' | 'other' | 'viewer'
+type Peopled<S extends Seat> = Ground & Required<Pick<Ground, S>>
+
+async function peopled<S extends Seat>(make: () => Promise<CloudUnderTest>, seats: S[]): Promise<Peopled<S>> {
+  const ground = await groundOf(make)
+  for (const seat of seats) assert.ok(ground[seat], `the Cloud is not given as its ${seat} has it`)
+  return ground as Peopled<S>
+}
+
+function accountCases({ make }: Cases<'admin'>): void {
   describe('accounts', () => {
-    it('are kept as they were put, filled in, and only what differs is a change', async (t) => {
+    it('are kept as they were put, filled in, and only what differs is a change', async () => {
       await using ground = await make()
-      const users = (ground.admin ?? skipped(t))?.collection('user')
-      if (!users) return
+      const users = ground.admin.collection('user')
       const kept = await users.put('carl', { spec: { rights: ['listAll'], quota: { vms: 3 } }, expect: 'absent', uid: 'uidofcarl' })
       assert.deepEqual([kept.kind, kept.name, kept.uid, kept.owner], ['user', 'carl', 'uidofcarl', 'carl'])
       assert.deepEqual(kept.spec, { role: 'user', rights: ['listAll'], quota: { vms: 3 } })
@@ -35,34 +65,22 @@ export function accountCases({ make }: Cases): void {
       await refuses(users.remove('carl'), 'not_found', 'user/carl')
     })
 
-    it('are refused with names and specs that are none [J06]', async (t) => {
+    it('are refused with names and specs that are none [J06]', async () => {
       await using ground = await make()
       const { admin } = ground
-      if (!admin) return skipped(t)
       for (const name of ['', '..', 'a b', 'a/b', '$(reboot)', '-x', 'ä', 'x'.repeat(64), 'admin']) await refuses(admin.collection('user').put(name, { spec: {} }), 'invalid')
       const bad: unknown[] = [{ role: 'king' }, { rights: ['fly'] }, { quota: { cpu: -1 } }, { quota: { cpu: 1.5 } }, { quota: { gold: 1 } }, { password: 'x' }, 'x', null]
       for (const spec of bad) await refuses(admin.collection('user').put('carl', { spec: spec as UserAsked }), 'invalid')
       await refuses(admin.collection('user').get('carl'), 'not_found', 'user/carl')
     })
-
-    it('stay while they have ENVs, and count what these use', async (t) => {
-      await using ground = await make()
-      const { admin, cloud, asked } = ground
-      if (!admin) return skipped(t)
-      const { user } = await cloud.about()
-      if (user === 'admin') return t.skip('the caller is the server itself, which has no account')
-      await cloud.collection('env').put('demo', { spec: asked(2) })
-      const { status } = await admin.collection('user').get(user)
-      assert.deepEqual(status, { envs: 1, used: { cpu: 2, memMb: 200, diskMb: 200, vms: 2 } })
-      await refuses(admin.collection('user').remove(user), 'conflict', `user/${user}`)
-    })
   })
+}
 
+function tokenCases({ make }: Cases<'admin'>): void {
   describe('tokens', () => {
-    it('are kept by the sha256 of their secret, under their user', async (t) => {
+    it('are kept by the sha256 of their secret, under their user', async () => {
       await using ground = await make()
       const { admin } = ground
-      if (!admin) return skipped(t)
       const tokens = admin.collection('token')
       await admin.collection('user').put('carl', { spec: {} })
       const expires = '2099-01-01T00:00:00.000Z'
@@ -77,10 +95,9 @@ export function accountCases({ make }: Cases): void {
       await refuses(tokens.remove('carl/laptop'), 'not_found', 'token/carl/laptop')
     })
 
-    it('are refused with names and specs that are none, and for users that are none', async (t) => {
+    it('are refused with names and specs that are none, and for users that are none', async () => {
       await using ground = await make()
       const { admin } = ground
-      if (!admin) return skipped(t)
       await admin.collection('user').put('carl', { spec: {} })
       const tokens = admin.collection('token')
       for (const name of ['', 'carl', 'carl/', '/x', 'carl/a/b', 'carl/..', 'carl/a b']) await refuses(tokens.put(name, { spec: { sha256: hash('a') } }), 'invalid')
@@ -90,10 +107,9 @@ export function accountCases({ make }: Cases): void {
       assert.deepEqual((await tokens.list({ all: true })).items.filter(({ owner }) => owner === 'carl'), [])
     })
 
-    it('go with their user, and watches tell', async (t) => {
+    it('go with their user, and watches tell', async () => {
       await using ground = await make()
       const { admin } = ground
-      if (!admin) return skipped(t)
       await admin.collection('user').put('carl', { spec: {} })
       await admin.collection('token').put('carl/x', { spec: { sha256: hash('a') } })
       await using watch = watching(admin, 'token', 'carl')
@@ -104,10 +120,9 @@ export function accountCases({ make }: Cases): void {
       await refuses(admin.collection('token').get('carl/x'), 'not_found', 'token/carl/x')
     })
 
-    it('are as many as anybody needs', async (t) => {
+    it('are as many as anybody needs', async () => {
       await using ground = await make()
       const { admin } = ground
-      if (!admin) return skipped(t)
       await admin.collection('user').put('carl', { spec: {} })
       const put = (at: number) => admin.collection('token').put(`carl/t${at}`, { spec: { sha256: at.toString(16).padStart(64, '0') } })
       for (let at = 0; at < 100; at++) await put(at)
@@ -115,12 +130,23 @@ export function accountCases({ make }: Cases): void {
       await put(99)
     })
   })
+}
 
+function userCases({ make }: Cases<Seat>): void {
   describe('an ordinary user', () => {
-    it('sees the own account, and changes none', async (t) => {
+    it('has an account that stays while there are ENVs, and counts what these use', async () => {
+      await using ground = await make()
+      const { admin, cloud, asked } = ground
+      const { user } = await cloud.about()
+      await cloud.collection('env').put('demo', { spec: asked(2) })
+      const { status } = await admin.collection('user').get(user)
+      assert.deepEqual(status, { envs: 1, used: { cpu: 2, memMb: 200, diskMb: 200, vms: 2 } })
+      await refuses(admin.collection('user').remove(user), 'conflict', `user/${user}`)
+    })
+
+    it('sees the own account, and changes none', async () => {
       await using ground = await make()
       const { other } = ground
-      if (!other || !ground.admin) return skipped(t)
       const { user } = await other.about()
       assert.deepEqual((await other.collection('user').list({ all: true })).items.map(({ name }) => name), [user])
       assert.equal((await other.collection('user').get(user)).name, user)
@@ -131,10 +157,9 @@ export function accountCases({ make }: Cases): void {
       }
     })
 
-    it('makes, sees and revokes the own tokens, and knows of no others', async (t) => {
+    it('makes, sees and revokes the own tokens, and knows of no others', async () => {
       await using ground = await make()
       const { cloud, other } = ground
-      if (!other || !ground.admin) return skipped(t)
       const [mine, theirs] = [(await cloud.about()).user, (await other.about()).user]
       await cloud.collection('token').put(`${mine}/extra`, { spec: { sha256: hash('e') } })
       assert.ok((await cloud.collection('token').list()).items.some(({ name }) => name === `${mine}/extra`))
@@ -147,10 +172,9 @@ export function accountCases({ make }: Cases): void {
       await cloud.collection('token').remove(`${mine}/extra`)
     })
 
-    it('sees and cancels no tasks of others', async (t) => {
+    it('sees and cancels no tasks of others', async () => {
       await using ground = await make()
       const { cloud, other } = ground
-      if (!other) return skipped(t)
       const { status } = await ground.ready('demo')
       const task = status?.task ?? assert.fail('the ENV names no task')
       assert.equal((await cloud.collection('task').get(task)).spec.subject, 'env/demo')
@@ -161,10 +185,9 @@ export function accountCases({ make }: Cases): void {
       }
     })
 
-    it('gives nothing to others and no life that is not theirs to give', async (t) => {
+    it('gives nothing to others and no life that is not theirs to give', async () => {
       await using ground = await make()
       const { cloud, other, asked } = ground
-      if (!other) return skipped(t)
       const envs = other.collection('env')
       const { user } = await cloud.about()
       for (const owner of [user, 'nobody']) await refuses(envs.put('gift', { spec: asked(), owner }), 'denied', 'env/gift')
@@ -174,10 +197,9 @@ export function accountCases({ make }: Cases): void {
       assert.deepEqual((await envs.list()).items, [])
     })
 
-    it('reads nothing out of refusals: what is hidden and what never was are refused in the same words', async (t) => {
+    it('reads nothing out of refusals: what is hidden and what never was are refused in the same words', async () => {
       await using ground = await make()
       const { other, commands } = ground
-      if (!other) return skipped(t)
       await ground.ready('wixo')
       const asks: ((name: string) => Promise<unknown>)[] = [
         (name) => other.collection('env').get(name),
@@ -204,12 +226,13 @@ export function accountCases({ make }: Cases): void {
       }
     })
   })
+}
 
+function otherRoleCases({ make }: Cases<Seat>): void {
   describe('a viewer', () => {
-    it("looks at everybody's, with `all`", async (t) => {
+    it("looks at everybody's, with `all`", async () => {
       await using ground = await make()
       const { viewer } = ground
-      if (!viewer) return skipped(t)
       assert.equal((await viewer.about()).role, 'viewer')
       const { uid, status } = await ground.ready('demo', 2)
       assert.deepEqual((await viewer.collection('env').list()).items, [])
@@ -222,10 +245,9 @@ export function accountCases({ make }: Cases): void {
       await watch.until((change) => (change.type === 'is' && change.resource.name === 'demo.1') || undefined)
     })
 
-    it('changes nothing and reaches into no guest', async (t) => {
+    it('changes nothing and reaches into no guest', async () => {
       await using ground = await make()
       const { viewer, commands, image } = ground
-      if (!viewer) return skipped(t)
       const { uid, spec, status } = await ground.ready('demo')
       const { user } = await viewer.about()
       await refuses(viewer.collection('env').put('mine', { spec: ground.asked() }), 'denied', 'env/mine')
@@ -246,10 +268,9 @@ export function accountCases({ make }: Cases): void {
   })
 
   describe('an admin', () => {
-    it("acts on anybody's, and lists the own unless all are wanted", async (t) => {
+    it("acts on anybody's, and lists the own unless all are wanted", async () => {
       await using ground = await make()
       const { admin, other, asked } = ground
-      if (!admin || !other) return skipped(t)
       const [me, them] = [(await admin.about()).user, (await other.about()).user]
       await other.collection('env').put('theirs', { spec: asked() })
       await admin.collection('env').put('mine', { spec: asked() })
@@ -266,11 +287,6 @@ export function accountCases({ make }: Cases): void {
       assert.ok(left === undefined || left.removing !== undefined)
     })
   })
-}
-
-function skipped(t: TestContext): undefined {
-  t.skip('roles are not told apart here')
-  return undefined
 }
 
 /** A Cloud in which these accounts are there. */

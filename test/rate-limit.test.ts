@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import WebSocket from 'ws'
-import { silentLog } from '../base/log.ts'
-import { realWorld as world } from '../base/world.ts'
-import { httpCloud } from './client.ts'
-import { nodeTransport } from './node-transport.ts'
-import { sampleCloud } from './sample-cloud.ts'
-import { ask } from './sample-requests.ts'
-import { sampleToken } from './sample-server.ts'
-import { apiServer } from './server.ts'
+import { silentLog } from '../src/base/log.ts'
+import { realWorld as world } from '../src/base/world.ts'
+import { httpCloud } from '../src/api/client.ts'
+import { nodeTransport } from '../src/api/node-transport.ts'
+import { sampleCloud } from '../src/api/sample-cloud.ts'
+import { ask } from '../src/api/sample-requests.ts'
+import { sampleToken } from '../src/api/sample-server.ts'
+import { apiServer } from '../src/api/server.ts'
 
 async function served(perSecond: number, burst: number) {
   const cloud = sampleCloud()
