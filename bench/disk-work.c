@@ -1,8 +1,8 @@
 /*
  * disk-work: moves bytes between a file and memory around the guest's cache, and prints the milliseconds it took.
  *
- *   disk-work write|read FILE MIB          in order, 1 MiB at a time
- *   disk-work randwrite|randread FILE MIB COUNT   COUNT times 4 KiB, somewhere in the first MIB of it
+ *   disk-work write|read FILE MIB TIMES           all of it in order, 1 MiB at a time, so many times
+ *   disk-work randwrite|randread FILE MIB TIMES   so many times 4 KiB, somewhere in it
  *
  * What is written is on the disk when the time is taken. Random places are the same in every run.
  */
@@ -26,11 +26,11 @@ static double now_ms(void)
 
 int main(int count, char **arguments)
 {
-	if (count < 4)
+	if (count < 5)
 		return 2;
 	int is_random = !strncmp(arguments[1], "rand", 4);
 	int is_write = strstr(arguments[1], "write") != NULL;
-	long mib = atol(arguments[3]), rounds = is_random && count > 4 ? atol(arguments[4]) : mib;
+	long mib = atol(arguments[3]), rounds = atol(arguments[4]) * (is_random ? 1 : mib);
 	size_t size = is_random ? SMALL : LARGE;
 	int fd = open(arguments[2], (is_write ? O_WRONLY | O_CREAT : O_RDONLY) | O_DIRECT, 0600);
 	void *bytes;
@@ -44,7 +44,7 @@ int main(int count, char **arguments)
 	double begun = now_ms();
 	for (long at = 0; at < rounds; at++) {
 		dice ^= dice << 13, dice ^= dice >> 7, dice ^= dice << 17;
-		off_t offset = is_random ? (off_t)(dice % (mib * (LARGE / SMALL))) * SMALL : (off_t)at * LARGE;
+		off_t offset = is_random ? (off_t)(dice % (mib * (LARGE / SMALL))) * SMALL : (off_t)(at % mib) * LARGE;
 		ssize_t done = is_write ? pwrite(fd, bytes, size, offset) : pread(fd, bytes, size, offset);
 		if (done != (ssize_t)size) {
 			perror("disk-work");

@@ -198,7 +198,7 @@ int main(int count, char **arguments)
 	unsigned long namespaces = CLONE_NEWPID | CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER);
 	pid_t first = (pid_t)syscall(SYS_clone, namespaces | SIGCHLD, NULL, NULL, NULL, 0);
 	if (first < 0)
-		refuse("cannot make namespaces: %s%s", strerror(errno), uid == 0 ? "" : "; as a user other than root it needs unprivileged user namespaces");
+		refuse("cannot make namespaces: %s%s", strerror(errno), uid == 0 ? "; root without CAP_SYS_ADMIN may not" : "; without root it takes a system that lets users make user namespaces");
 	if (first == 0) {
 		close(alive[1]);
 		close(report[0]);

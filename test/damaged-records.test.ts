@@ -23,7 +23,7 @@ function guests(server: ServerGround): number {
   const file = join(server.dir, 'data/engine/fake/guests')
   const alive = new Set<string>()
   for (const line of existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []) {
-    const [id = '', guest] = JSON.parse(line) as [string, object?]
+    const [id, guest] = JSON.parse(line) as [string, object?]
     if (guest) alive.add(id)
     else alive.delete(id)
   }

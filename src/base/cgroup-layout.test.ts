@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { layoutOf, recipe } from './cgroup-layout.ts'
 
-const limits = { cpu: 1.5, memoryBytes: 300 << 20, pids: 80 }
+const limits = { cpu: 2.5, weight: 2, memoryBytes: 300 << 20, pids: 80 }
 const group = { parent: 'tt-abcde', name: 'demo.0', limits }
 
 // Debian 9, where systemd mounts cpu and cpuacct together.
@@ -45,8 +45,8 @@ test('v1: one directory for each hierarchy that counts, once', () => {
   assert.deepEqual(writes, [
     { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/cpu.shares', text: '8192' },
     { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.cfs_period_us', text: '100000' },
-    { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.cfs_quota_us', text: '150000' },
-    { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.shares', text: '1536' },
+    { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.cfs_quota_us', text: '250000' },
+    { file: '/sys/fs/cgroup/cpu,cpuacct/tt-abcde/demo.0/cpu.shares', text: '2048' },
     { file: '/sys/fs/cgroup/memory/tt-abcde/demo.0/memory.limit_in_bytes', text: '314572800' },
     { file: '/sys/fs/cgroup/pids/tt-abcde/demo.0/pids.max', text: '80' },
   ])
@@ -70,8 +70,8 @@ test('v2: controllers are given on from the top down before limits are set', () 
       '+memory > /sys/fs/cgroup/tt-abcde/cgroup.subtree_control',
       '+pids > /sys/fs/cgroup/tt-abcde/cgroup.subtree_control',
       '800 > /sys/fs/cgroup/tt-abcde/cpu.weight',
-      '150000 100000 > /sys/fs/cgroup/tt-abcde/demo.0/cpu.max',
-      '150 > /sys/fs/cgroup/tt-abcde/demo.0/cpu.weight',
+      '250000 100000 > /sys/fs/cgroup/tt-abcde/demo.0/cpu.max',
+      '200 > /sys/fs/cgroup/tt-abcde/demo.0/cpu.weight',
       '314572800 > /sys/fs/cgroup/tt-abcde/demo.0/memory.max',
       '80 > /sys/fs/cgroup/tt-abcde/demo.0/pids.max',
     ],

@@ -14,8 +14,10 @@ export interface CgroupRoot {
 
 /** What a group may use; what is not given is not limited. */
 export interface CgroupLimits {
-  /** Processors' worth of time: the most it gets, and its weight beside others of the same parent where there is too little for all. */
+  /** Processors' worth of time, the most it gets. */
   cpu?: number
+  /** What it weighs, in processes, beside others of the same parent where there is too little for all; as one unless said otherwise. */
+  weight?: number
   memoryBytes?: number
   /** Processes and threads. */
   pids?: number
@@ -66,28 +68,28 @@ export function recipe(layout: CgroupLayout, group: { parent: string; name: stri
   return { dirs: joins, joins, writes: [...v1, ...given, ...v2Writes({ above: join(dir, parent), name }, controllers, limits)] }
 }
 
-function v1Writes({ above, name }: { above: string; name: string }, controllers: string[], { cpu, memoryBytes, pids }: CgroupLimits) {
+function v1Writes({ above, name }: { above: string; name: string }, controllers: string[], { cpu, weight, memoryBytes, pids }: CgroupLimits) {
   const writes: { file: string; text: string }[] = []
   const write = (file: string, value: number) => writes.push({ file: join(above, name, file), text: String(value) })
   if (controllers.includes('cpu') && cpu !== undefined) {
     writes.push({ file: join(above, 'cpu.shares'), text: String(parentWeight * 1024) })
     write('cpu.cfs_period_us', periodMicroseconds)
     write('cpu.cfs_quota_us', Math.round(cpu * periodMicroseconds))
-    write('cpu.shares', Math.min(Math.round(cpu * 1024), 262_144))
   }
+  if (controllers.includes('cpu') && weight !== undefined) write('cpu.shares', Math.min(Math.round(weight * 1024), 262_144))
   if (controllers.includes('memory') && memoryBytes !== undefined) write('memory.limit_in_bytes', memoryBytes)
   if (controllers.includes('pids') && pids !== undefined) write('pids.max', pids)
   return writes
 }
 
-function v2Writes({ above, name }: { above: string; name: string }, controllers: string[], { cpu, memoryBytes, pids }: CgroupLimits) {
+function v2Writes({ above, name }: { above: string; name: string }, controllers: string[], { cpu, weight, memoryBytes, pids }: CgroupLimits) {
   const writes: { file: string; text: string }[] = []
   const write = (file: string, text: string) => writes.push({ file: join(above, name, file), text })
   if (controllers.includes('cpu') && cpu !== undefined) {
     writes.push({ file: join(above, 'cpu.weight'), text: String(parentWeight * 100) })
     write('cpu.max', `${Math.round(cpu * periodMicroseconds)} ${periodMicroseconds}`)
-    write('cpu.weight', String(Math.min(Math.max(1, Math.round(cpu * 100)), 10_000)))
   }
+  if (controllers.includes('cpu') && weight !== undefined) write('cpu.weight', String(Math.min(Math.max(1, Math.round(weight * 100)), 10_000)))
   if (controllers.includes('memory') && memoryBytes !== undefined) write('memory.max', String(memoryBytes))
   if (controllers.includes('pids') && pids !== undefined) write('pids.max', String(pids))
   return writes

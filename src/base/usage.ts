@@ -56,12 +56,14 @@ export function flagTable(flags: readonly Flag[]): string {
 
 /** Settings as a table in Markdown: every place each can be given in. */
 export function settingTable(schema: Schema): string {
-  const rows = Object.entries(schema).map(([key, { about, env, flag, file, default: value, form }]) => {
+  const reloads = Object.values(schema).some(({ live }) => live)
+  const rows = Object.entries(schema).map(([key, { about, env, flag, file, default: value, form, live }]) => {
     const places = [env === undefined ? '' : `\`${env}\``, flag === undefined ? '' : `\`--${flag.long}\``, file === false ? '' : `\`${key}\``]
     const text = value === undefined ? '' : form.toText(value)
-    return `| ${[about, ...places, text === '' ? '' : `\`${text}\``].join(' | ')} |`
+    return `| ${[about, ...places, text === '' ? '' : `\`${text}\``, ...(reloads ? [live ? 'yes' : ''] : [])].join(' | ')} |`
   })
-  return ['| | environment | flag | key in the file | default |', '|---|---|---|---|---|', ...rows].join('\n')
+  const titles = ['', 'environment', 'flag', 'key in the file', 'default', ...(reloads ? ['taken over by a reload'] : [])]
+  return [`| ${titles.join(' | ')} |`.replace('|  |', '| |'), `|${'---|'.repeat(titles.length)}`, ...rows].join('\n')
 }
 
 /** Text in lines of at most `width`, broken at blanks. */

@@ -110,7 +110,7 @@ async function unreadable({ dataDir, effects, host, fix }: { dataDir: string; ef
       taken.push(...free.map((record) => ({ ...record, why: 'it is not JSON' })))
       for (const { key } of records) {
         const isFree = free.some((one) => one.key === key)
-        const remedy = isFree ? `\`ttserver doctor --fix\` takes it out and keeps it in ${join(dataDir, asideFile)}` : 'VMs hang on it: put a backup of the store in its place'
+        const remedy = isFree ? `\`ttserver doctor --fix\` takes it out and keeps it in ${join(dataDir, asideFile)}` : `VMs hang on it: put a backup of the store in its place${key.startsWith(keys.envs) ? `, or start the server and give them up with \`tt env del ${lastPart(key)}\`` : ''}`
         tell({ type: 'finding', host, finding: { check: 'data', state: 'bad', message: `the record ${key} is damaged: it is not JSON`, ...(fix && isFree ? { fixed: true } : { remedy }) } })
       }
       return []

@@ -15,7 +15,7 @@ export function stateDump(settings: ServerSettings, world: World): object {
     version,
     node: process.version,
     pid: process.pid,
-    uptimeSeconds: Math.round(process.uptime()),
+    uptimeSeconds: Math.round(world.ticks() / 1000),
     settings: Object.fromEntries(settingRows(serverSchema, settings.settled).map(({ key, value, origin }) => [key, { value, origin }])),
     state: byKind(),
     handles: counted(process.getActiveResourcesInfo()),

@@ -5,7 +5,7 @@ import { reasonOf } from '../model/errors.ts'
 import type { ServerSettings } from './server-settings.ts'
 import { crashAt } from './crash.ts'
 import { becomeLeashed, ownLeash } from './leash.ts'
-import { service, type Service } from './service.ts'
+import { type ServiceManager, serviceManager } from './systemd.ts'
 import { serve, type Serving } from './serving.ts'
 
 /** Serves until a signal: the first ends the server in order, the second at once. */
@@ -15,7 +15,7 @@ export async function foreground(settings: ServerSettings, reread: () => ServerS
   await using stack = new AsyncDisposableStack()
   const sink = settings.logPath === undefined ? undefined : stack.use(logFile(settings.logPath))
   const log = jsonLog((line) => (sink ? sink.write(line) : process.stderr.write(line)), realWorld.now, settings.logLevel)
-  const manager = stack.use(service({ variables: process.env, world: realWorld, pid: leash?.pid ?? process.pid }))
+  const manager = stack.use(serviceManager({ variables: process.env, world: realWorld, pid: leash?.pid ?? process.pid }))
   const stopped = Promise.withResolvers<number>()
   // Until there is something to read again or to dump. With a listener SIGUSR1 starts no debugger; `--disable-sigusr1` would keep it from us too.
   process.on('SIGHUP', () => undefined).on('SIGUSR1', () => undefined)
@@ -40,7 +40,7 @@ export async function foreground(settings: ServerSettings, reread: () => ServerS
 }
 
 /** SIGHUP reads the settings again, and the log file is opened anew for whoever moved it away; SIGUSR1 writes down what the process is doing. */
-function onSignals(serving: Serving, { log, manager, reopenLog }: { log: Log; manager: Service; reopenLog: () => void }): void {
+function onSignals(serving: Serving, { log, manager, reopenLog }: { log: Log; manager: ServiceManager; reopenLog: () => void }): void {
   process.on('SIGHUP', () => {
     reopenLog()
     manager.reloading()

@@ -32,7 +32,6 @@ const ofProcess = ({ version, world, lag }: Metered, started: number): Meter[] =
   { name: 'tt_build_info', type: 'gauge', help: 'Always 1; the labels say what runs', samples: [{ labels: { version, node: process.version }, value: 1 }] },
   single('process_start_time_seconds', 'gauge', 'When it was started, in seconds since 1970', started),
   single('tt_uptime_seconds', 'gauge', 'How long it has been serving', Math.max(0, world.now() / 1000 - started)),
-  single('tt_event_loop_busy_seconds_total', 'counter', 'Time in which the event loop had something to do', performance.eventLoopUtilization().active / 1000),
   single('tt_event_loop_looks_total', 'counter', 'Times it was measured how late the event loop is', lag.looks),
   single('tt_event_loop_lag_seconds_total', 'counter', 'How late it was, all looks together', lag.seconds),
   single('tt_event_loop_lag_worst_seconds', 'gauge', 'How late it was at the worst in the last minute', lag.worst()),

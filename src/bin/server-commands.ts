@@ -11,7 +11,11 @@ export const serverCommands: readonly Command[] = [
     summary: 'Serves: makes this machine a host of VMs and answers over HTTP, until it is told to stop',
     operands: [],
     flags,
-    details: ['VMs outlive the server: the first SIGTERM or SIGINT ends the server in order and leaves them running, a second one ends it at once. The next start finds them again.'],
+    details: [
+      'VMs outlive the server: the first SIGTERM or SIGINT ends the server in order and leaves them running, a second one ends it at once. The next start finds them again.',
+      'With `--on-exit destroy` they end with it, however it ends: server and VMs run in a PID namespace of their own, in front of which stands a small process that takes all of it with it, by `kill -9` too. What is left then, records, disks and network, is taken away at an orderly end or by the next start, which names the ENVs that are gone.',
+      'SIGHUP reads the settings again and takes over those that can change in life, as `tt reload` does; it also opens the log file anew. SIGUSR1 writes what the process is doing to `dump.json` in the data directory. Under systemd (`NOTIFY_SOCKET`) it says when it answers, reloads and stops, and feeds the watchdog.',
+    ],
     examples: [
       { line: 'ttserver --image-path /tmp/images --serv-addr 127.0.0.1 --serv-port 9527', about: 'on this machine only' },
       { line: 'ttserver --engine fake', about: 'the whole cloud without running anything' },

@@ -2,15 +2,15 @@ import type { Flag, Given } from '../base/arguments.ts'
 import { check } from '../model/check.ts'
 import { fail } from '../model/errors.ts'
 import { checkUserName } from '../model/names.ts'
-import { rights, roles, type UserAsked, UserSpec } from '../model/user.ts'
+import { type UserAsked, UserSpec } from '../model/user.ts'
 import { wholeNumber } from './flag-values.ts'
 
 const quotaFlags = { cpu: 'cpu-num', memMb: 'mem-size', diskMb: 'disk-size', vms: 'vms' } as const
 
 /** What an account is like. */
 export const userFlags: readonly Flag[] = [
-  { long: 'role', value: 'ROLE', of: 'role', about: `${roles.join(', ')}: everything, what is theirs, or only look at everybody's`, default: 'user' },
-  { long: 'rights', value: 'RIGHT', list: 'commas', of: 'right', about: `${rights.join(', ')}: give ENVs a life beyond the limit; see that others have ENVs, by tt env listall; none takes them all away`, default: 'none' },
+  { long: 'role', value: 'ROLE', of: 'role', about: "What they may do: admin everything, user what is theirs, viewer look at everybody's", default: 'user' },
+  { long: 'rights', value: 'RIGHT', list: 'commas', of: 'right', about: 'What more: longLife, to give ENVs a life beyond the limit; listAll, to see by tt env listall that others have ENVs; or none', default: 'none' },
   { long: quotaFlags.cpu, short: 'C', value: 'N', about: 'Cpus of all their VMs together; none for no limit', default: 'none' },
   { long: quotaFlags.memMb, short: 'M', value: 'MB', about: 'Memory of all their VMs together', default: 'none' },
   { long: quotaFlags.diskMb, short: 'D', value: 'MB', about: 'Disk of all their VMs together', default: 'none' },

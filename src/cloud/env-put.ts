@@ -3,7 +3,7 @@ import { builtInUser } from './token-meaning.ts'
 import type { PutOptions } from '../model/cloud.ts'
 import type { EnvSpec } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
-import { countVms, type Demand, demandOf, minus, nothing, plus } from '../model/expand.ts'
+import { countVms, demandOf, minus, nothing, plus } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import { shown } from '../model/names.ts'
 import { type EnvRecord, keys, type PhaseRecord, type TaskRecord } from '../model/records.ts'
@@ -11,13 +11,13 @@ import type { TaskVerb } from '../model/task.ts'
 import { duration } from '../model/units.ts'
 import type { Write } from '../store/store.ts'
 import type { ViewEntry } from '../store/view.ts'
-import { admit, checkHost, checkLifetime, checkQuota } from './admission.ts'
+import { admit, checkLifetime, checkQuota } from './admission.ts'
 import type { EnvParts } from './parts.ts'
 import { brokenImages, onlineHosts, usableImages } from './facts.ts'
 import { resolved } from './groups.ts'
 import type { LedgerPlan, LedgerState } from './ledger.ts'
-import { demandOn } from './placement.ts'
-import { isRepeat, supersedes, taskOf } from './task-records.ts'
+import { growHosts, growthOf } from './placement.ts'
+import { failures, isRepeat, supersedes, taskOf } from './task-records.ts'
 import { phaseOf, type Truth } from './truth.ts'
 import { checkReadable } from './unreadable.ts'
 import { usedBy } from './users.ts'
@@ -29,7 +29,8 @@ export type EnvPut = Omit<PutOptions<'env'>, 'spec'> & {
 }
 
 /** Plans a put: an ENV made or changed in one commit with its task. Undefined where nothing is to be changed. */
-export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }: EnvPut, { used, creating }: LedgerState): LedgerPlan | undefined {
+export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, creating }: LedgerState): LedgerPlan | undefined {
+  const { truth, world, limits } = parts
   const subject = `env/${name}`
   checkReadable(truth, name)
   const seen = truth.envs.entry(keys.env(name))
@@ -37,9 +38,11 @@ export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }
   if (isRepeat(truth, options.task, name)) return
   const old = seen && replaceable(truth, seen.value) ? undefined : seen
   checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
+  if (old && phaseOf(truth, old.value)?.phase === 'failed') fail('conflict', `ENV ${name} has failed and is being taken away`, { subject, remedy: 'try again in a moment' })
   checkUid(truth, options.uid, old?.value.uid, subject)
   const owner = old?.value.owner ?? options.owner ?? 'admin'
-  const spec = resolved(options.checked, imagesFor(truth, owner), { limits, broken: brokenImages(truth), subject, ...(old ? { before: old.value.spec } : {}) })
+  const { images, broken } = imagesFor(truth, owner)
+  const spec = resolved(options.checked, images, { limits, broken, subject, ...(old ? { before: old.value.spec } : {}) })
   if (spec.host !== undefined && !truth.hosts.get(keys.host(spec.host))) {
     fail('not_found', `there is no host ${shown(spec.host)}`, { subject, remedy: 'see `tt status --server`' })
   }
@@ -49,22 +52,25 @@ export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }
   const verb = verbOf(old?.value.spec, spec)
   if (old && (verb === 'stop' || verb === 'start')) checkInterval(old.value, limits.powerIntervalSeconds, world.now())
   const before = old ? demandOf(old.value.spec) : nothing
-  const wanted = admit(spec, { before, used, hosts: onlineHosts(truth), subject })
+  const growth = old && growthOf(old.value.spec, spec)
+  // What asks for no more is not refused because a host is away: an ENV must be given time, or be halted, whoever blinks.
+  const wanted = growth?.any === false ? demandOf(spec) : admit(spec, { before, used, hosts: onlineHosts(truth), subject })
   const account = truth.users.get(keys.user(owner))
   if (account) checkQuota(wanted, { before, used: usedBy(truth, owner), quota: account.spec.quota, owner, subject })
-  const grows = old !== undefined && checkHosts(truth, old.value, spec)
 
   const now = new Date(world.now()).toISOString()
+  const grown = old && growth?.inPlace ? growHosts(truth, old.value, { spec, now }) : { hosts: [], writes: [] }
   const held = verb === 'create' && (truth.openTasks.queued.size > 0 || creating >= limits.creationsMax)
   const { expired: _expired, ...kept } = old?.value ?? {}
-  const joined = verb === 'update' && options.task === undefined ? openUpdate(truth, old?.value.uid) : undefined
+  const joined = verb === 'update' && options.task === undefined ? openUpdate(parts, old?.value.uid) : undefined
   const record: EnvRecord = {
     ...(old ? (kept as EnvRecord) : { name, uid: options.uid ?? newUid(world), owner, created: now }),
     ...(verb === 'stop' || verb === 'start' ? { powered: now } : {}),
     task: joined?.value.id ?? options.task ?? newUid(world),
     spec,
   }
-  const task = taskOf(record, { verb, state: held ? 'queued' : old && !concernsHosts(old.value.spec, spec) ? 'done' : 'running', now, limitSeconds: verb === 'create' ? spec.deadlineSeconds : limits.changeSeconds, total: countVms(spec) })
+  const limitSeconds = verb === 'create' ? spec.deadlineSeconds : limits.changeSeconds + (old ? secondsToReady(parts, old.value) : 0)
+  const task = taskOf(record, { verb, state: held ? 'queued' : old && !concernsHosts(old.value.spec, spec) ? 'done' : 'running', now, limitSeconds, total: countVms(spec) })
   const phase: PhaseRecord = { uid: record.uid, phase: 'creating', since: now, ...(held ? { held } : {}) }
   return {
     writes: [
@@ -72,10 +78,13 @@ export function putPlan({ truth, world, limits }: EnvParts, { name, ...options }
       ...(old ? [] : [{ key: keys.phase(name), value: phase }]),
       joined ? { key: joined.key, expect: joined.revision } : { key: keys.task(task.id), value: task, expect: 'absent' },
       ...supersedes(truth, record, verb, now),
+      ...(seen && !old ? failures(truth, seen.value, { problem: phaseOf(truth, seen.value)?.problems?.[0]?.problem, now }) : []),
+      ...grown.writes,
     ],
     used: plus(minus(used, before), wanted),
     creating: creating + (verb === 'create' && !held ? 1 : 0),
-    touches: [subject, `uid/${record.uid}`, `task/${task.id}`, ...(account ? [`owner/${owner}`] : []), ...(grows ? ['hosts'] : [])],
+    touches: [subject, `uid/${record.uid}`, `task/${task.id}`, ...(account ? [`owner/${owner}`] : []), ...grown.hosts.map((host) => `host/${host}`)],
+    leans: spec.groups.flatMap(({ image = '' }) => (images.get(image)?.owner === undefined ? [] : [`image/${image}`])),
   }
 }
 
@@ -94,20 +103,28 @@ function concernsHosts(old: EnvSpec, spec: EnvSpec): boolean {
   return followed(old) !== followed(spec)
 }
 
-/** The update that goes on already: one that comes meanwhile is done with it, so that many changes of one ENV are not as many tasks. */
-function openUpdate(truth: Truth, uid: string | undefined): ViewEntry<TaskRecord> | undefined {
-  for (const id of uid === undefined ? [] : truth.openTasks.of(uid)) {
-    const seen = truth.tasks.entry(keys.task(id))
-    if (seen?.value.verb === 'update') return seen
-  }
-  return undefined
+/**
+ * The update that goes on already: one that comes meanwhile is done with it, so that many changes of one ENV are not as many tasks. One that has
+ * used up half of its time is left alone: what comes late would not have enough of it.
+ */
+function openUpdate({ truth, world }: EnvParts, uid: string | undefined): ViewEntry<TaskRecord> | undefined {
+  const seen = (uid === undefined ? [] : [...truth.openTasks.of(uid)]).flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
+  return seen.find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 500 > world.now())
 }
 
-/** Images this owner may use: everybody's, and those kept from their own disks. */
-function imagesFor(truth: Truth, owner: string): Map<string, ImageSpec> {
-  const all = usableImages(truth)
-  if (owner === builtInUser || truth.users.get(keys.user(owner))?.spec.role === 'admin') return all
-  return new Map([...all].filter(([, image]) => image.owner === undefined || image.owner === owner))
+/** How long an ENV that is being made may take yet: its changes are done after that only. */
+function secondsToReady({ truth, limits }: EnvParts, env: EnvRecord): number {
+  const phase = phaseOf(truth, env)
+  return phase?.phase === 'creating' ? env.spec.deadlineSeconds + (phase.held ? limits.queueSeconds : 0) : 0
+}
+
+/** Images this owner may use: everybody's, and those kept from their own disks; what looks like one and is none, or is to be deleted. */
+function imagesFor(truth: Truth, owner: string): { images: Map<string, ImageSpec>; broken: Map<string, string> } {
+  const all = owner === builtInUser || truth.users.get(keys.user(owner))?.spec.role === 'admin'
+  const images = new Map([...usableImages(truth)].filter(([, image]) => image.owner === undefined || all || image.owner === owner))
+  const broken = brokenImages(truth)
+  for (const { image } of truth.unwanted.values()) if (images.delete(image)) broken.set(image, 'it is being deleted')
+  return { images, broken }
 }
 
 /** A failed ENV whose hosts hold nothing of it any more: only an explanation, in nobody's way. */
@@ -125,7 +142,7 @@ function checkExpected(name: string, old: { record: EnvRecord; revision: string 
 function checkUid(truth: Truth, uid: string | undefined, own: string | undefined, subject: string): void {
   if (uid === undefined) return
   if (!/^[a-z0-9]{4,32}$/.test(uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
-  if (uid !== own && truth.envs.values().some((env) => env.uid === uid)) fail('conflict', `the uid ${uid} belongs to another ENV`, { subject, remedy: 'choose another, or none' })
+  if (uid !== own && truth.envOf(uid)) fail('conflict', `the uid ${uid} belongs to another ENV`, { subject, remedy: 'choose another, or none' })
 }
 
 /** Nothing dies of a slip: an end that is over already is refused, and what has ended does not run on unless it gets more time. */
@@ -141,19 +158,6 @@ function checkTime({ name, created, spec: old }: EnvRecord, spec: EnvSpec, nowMs
 function checkInterval({ name, powered }: EnvRecord, intervalSeconds: number, nowMs: number): void {
   const leftMs = powered === undefined ? 0 : Date.parse(powered) + intervalSeconds * 1000 - nowMs
   if (leftMs > 0) fail('not_ready', `ENV ${name} was stopped or started a moment ago: wait ${duration(Math.ceil(leftMs / 1000))}`, { subject: `env/${name}`, remedy: `between two of these are at least ${duration(intervalSeconds)} here` })
-}
-
-/** What VMs already are on a host need of it must fit there: their disks are on it. False if they need no more than before. */
-function checkHosts(truth: Truth, env: EnvRecord, spec: EnvSpec): boolean {
-  const before = demandOf(env.spec)
-  const after = demandOf(spec)
-  if (after.cpu <= before.cpu && after.memMb <= before.memMb && after.diskMb <= before.diskMb) return false
-  for (const host of truth.tally.of(env.uid).hosts.keys()) {
-    const on = (wish: EnvSpec): Demand => demandOn(truth, host, { ...env, spec: wish })
-    const used = demandOn(truth, host)
-    checkHost(host, onlineHosts(truth, host)[0], { used, before: on(env.spec), after: on(spec), subject: `env/${env.name}` })
-  }
-  return true
 }
 
 /** What marks an ENV to go, with its task. */

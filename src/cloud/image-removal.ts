@@ -6,9 +6,10 @@ import { shown } from '../model/names.ts'
 import { keys, type UnwantedRecord } from '../model/records.ts'
 import { follow } from '../store/follow.ts'
 import type { EnvParts } from './parts.ts'
+import { phaseOf } from './truth.ts'
 
 /** Images are the hosts' to report; those kept from disks are their owner's to delete. The hosts do it when they see the wish. */
-export function withRemoval(inner: Collection<'image'>, { store, truth, world }: EnvParts): Collection<'image'> {
+export function withRemoval(inner: Collection<'image'>, { truth, world, ledger }: EnvParts): Collection<'image'> {
   return {
     ...inner,
     async remove(name, _options, call) {
@@ -16,10 +17,14 @@ export function withRemoval(inner: Collection<'image'>, { store, truth, world }:
       if (truth.unwanted.get(keys.unwanted(name))) return
       const { spec } = await inner.get(name, call)
       if (spec.owner === undefined) fail('unsupported', `${shown(name)} is no disk that was kept`, { subject, remedy: 'take its files out of the image path of the host' })
-      const user = truth.envs.values().find((env) => fullGroups(env.spec).some(({ image }) => image === name))
-      if (user) fail('conflict', user.owner === spec.owner ? `VMs of ENV ${user.name} were made from ${name}` : `VMs of another's ENV were made from ${name}`, { subject, remedy: 'delete the ENV first' })
-      const record: UnwantedRecord = { image: name, since: new Date(world.now()).toISOString() }
-      await truth.reached(await store.commit([{ key: keys.unwanted(name), value: record }], call), call?.signal)
+      // With the ledger, so that no ENV is made of it in the same moment, here or by another server.
+      await ledger.change((state) => {
+        if (truth.unwanted.get(keys.unwanted(name))) return undefined
+        const user = truth.envs.values().find((env) => !phaseOf(truth, env)?.released && fullGroups(env.spec).some(({ image }) => image === name))
+        if (user) fail('conflict', `VMs of ENV ${user.name} were made from ${name}`, { subject, remedy: 'delete the ENV first' })
+        const record: UnwantedRecord = { image: name, since: new Date(world.now()).toISOString() }
+        return { ...state, writes: [{ key: keys.unwanted(name), value: record, expect: 'absent' }], touches: [subject] }
+      }, call)
     },
   }
 }

@@ -19,6 +19,8 @@ export interface LedgerPlan extends LedgerState {
   writes: Write[]
   /** What must not be touched by another plan of the same commit, because that one would be made without knowing of this: `env/demo`, `owner/ann`. */
   touches: string[]
+  /** What it counts on as it is; other plans may do so too, none may touch it. */
+  leans?: string[]
 }
 
 /** Given the state, what is to be done; undefined for nothing. Refuses by throwing. Pure: it is asked again after a lost race. */
@@ -43,13 +45,16 @@ export function ledger({ store, truth, world }: { store: Store; truth: Truth; wo
     await truth.reached(seen?.revision ?? 0) // Every change writes the ledger: so all that were before this one are seen.
     let state: LedgerState = { used: seen?.value ?? nothing, creating: truth.openTasks.creating }
     const touched = new Set<string>()
+    const leant = new Set<string>()
     const writes: Write[] = []
     const outcomes = planners.map((plan): Outcome => {
       try {
         const planned = plan(state)
         if (!planned) return 'done'
-        if (planned.touches.some((what) => touched.has(what))) return 'again'
-        planned.touches.forEach((what) => touched.add(what))
+        const { touches, leans = [] } = planned
+        if (touches.some((what) => touched.has(what) || leant.has(what)) || leans.some((what) => touched.has(what))) return 'again'
+        touches.forEach((what) => touched.add(what))
+        leans.forEach((what) => leant.add(what))
         writes.push(...planned.writes)
         state = planned
         return 'done'

@@ -12,7 +12,7 @@ export async function retried(world: World, attempt: () => Promise<void>, call?:
       return await attempt()
     } catch (thrown) {
       const error = asTtError(thrown)
-      const lostRace = error.code === 'conflict' && (error.subject ?? '').startsWith('desired/')
+      const lostRace = error.code === 'conflict' && /^(desired|actual)\//.test(error.subject ?? '')
       if (!lostRace) throw thrown
       if (world.ticks() > end) fail('conflict', 'too many changes at once', { remedy: 'try again in a moment', cause: thrown })
       await world.sleep(((world.random(1)[0] ?? 0) / 256) * Math.min(tries, 50), call?.signal)

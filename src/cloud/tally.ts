@@ -10,12 +10,14 @@ export interface Counts {
   /** How many of them each host has. */
   hosts: ReadonlyMap<string, number>
   ready: number
+  /** VMs whose host has begun with them, or was done with them before. */
+  recorded: number
   /** On their way: being made or booting. */
   moving: number
   /** Ids of VMs that could not be made. */
   failed: ReadonlySet<string>
-  /** Ids of VMs that could not be made as wanted yet. */
-  stuck: ReadonlySet<string>
+  /** VMs that could not be made as wanted yet, by id, with the revision of the ENV that they could not follow. */
+  stuck: ReadonlyMap<string, number>
 }
 
 export interface Tally extends Disposable {
@@ -28,10 +30,10 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
     const id = lastPart(key)
     const uid = parseVmId(id)?.envUid
     if (uid === undefined) return
-    const entry = counts.get(uid) ?? { claimed: 0, hosts: new Map<string, number>(), ready: 0, moving: 0, failed: new Set<string>(), stuck: new Set<string>() }
+    const entry = counts.get(uid) ?? { claimed: 0, hosts: new Map<string, number>(), ready: 0, recorded: 0, moving: 0, failed: new Set<string>(), stuck: new Map<string, number>() }
     counts.set(uid, entry)
     change(entry, id)
-    if (entry.claimed === 0 && entry.ready === 0 && entry.moving === 0 && entry.failed.size === 0 && entry.stuck.size === 0) counts.delete(uid)
+    if (entry.claimed === 0 && entry.recorded === 0) counts.delete(uid)
   }
   const stopClaims = follow(claims, (key, now, before) => {
     if (now?.host === before?.host) return
@@ -46,9 +48,10 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
     const is = now?.state
     if (was === is && now?.stuck === before?.stuck) return
     at(key, (entry, id) => {
-      if (now?.stuck) entry.stuck.add(id)
-      else entry.stuck.delete(id)
+      if (now?.stuck === undefined) entry.stuck.delete(id)
+      else entry.stuck.set(id, now.stuck)
       if (was === is) return
+      entry.recorded += (now ? 1 : 0) - (before ? 1 : 0)
       if (was === 'ready') entry.ready--
       if (is === 'ready') entry.ready++
       entry.moving += (isMoving(is) ? 1 : 0) - (isMoving(was) ? 1 : 0)
@@ -68,7 +71,7 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
 interface Entry extends Counts {
   hosts: Map<string, number>
   failed: Set<string>
-  stuck: Set<string>
+  stuck: Map<string, number>
 }
 
 const isMoving = (state: VmState | undefined) => state === 'starting' || state === 'booting'
@@ -79,4 +82,4 @@ function count(hosts: Map<string, number>, host: string, step: number): void {
   else hosts.delete(host)
 }
 
-const none: Counts = { claimed: 0, hosts: new Map(), ready: 0, moving: 0, failed: new Set(), stuck: new Set() }
+const none: Counts = { claimed: 0, hosts: new Map(), ready: 0, recorded: 0, moving: 0, failed: new Set(), stuck: new Map() }

@@ -3,15 +3,18 @@ import type { Problem } from '../model/errors.ts'
 import { countVms } from '../model/expand.ts'
 import { type EnvRecord, keys, type PhaseRecord, type TaskRecord } from '../model/records.ts'
 import { duration } from '../model/units.ts'
+import type { ViewEntry } from '../store/view.ts'
 import { listen } from './env-listening.ts'
 import type { EnvParts } from './parts.ts'
-import { failureOf, isSettled, progressOf } from './settled.ts'
-import { isOver } from './task-records.ts'
+import { failureOf, isSettled, progressOf, saidAt } from './settled.ts'
+import { ending, isOver } from './task-records.ts'
 import { phaseOf, type Truth } from './truth.ts'
 
 /** An ended task stays to be read for so long, and no more than so many of them. */
 const keptMs = 3600 * 1000
 const keptMost = 5000
+/** So many beyond that are let go at once, not with the next look. */
+const keptSlack = 1000
 const pruneEveryMs = 60_000
 /** Timers of more than 24 days overflow, and clocks are set. */
 const longestWaitMs = 6 * 3600 * 1000
@@ -32,6 +35,7 @@ export function runTasks(parts: EnvParts): AsyncDisposable {
     truth.tasks.onChange(({ value }) => {
       if (value && !isOver(value)) ends.touch(value.envUid)
       if (truth.openTasks.queued.size > 0) chores.touch('turns')
+      if (truth.openTasks.ended > keptMost + keptSlack) chores.touch('old')
     }),
   ]
   for (const task of truth.tasks.values()) if (!isOver(task)) ends.touch(task.envUid)
@@ -50,77 +54,77 @@ type Ending = Pick<TaskRecord, 'state' | 'problem'>
 /** Ends those tasks of an ENV that are over; a number is when one of them is late. */
 async function endTasks({ store, truth, world, log }: EnvParts, envUid: string): Promise<number | void> {
   const tasks = [...truth.openTasks.of(envUid)].flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
-  if (tasks.length === 0) return
-  await truth.reached(Math.max(...tasks.map(({ revision }) => revision))) // The ENV it decides by must be no older than its tasks.
+  const [first] = tasks
+  if (!first || truth.leftOut.has(keys.env(first.value.env))) return // Of an ENV nobody can read nobody knows how far it is.
+  const known = truth.envs.get(keys.env(first.value.env))
+  // The ENV and what its hosts have must be no older than its tasks and what its hosts say.
+  await truth.reached(Math.max(known ? saidAt(truth, known) : 0, ...tasks.map(({ revision }) => revision)))
   let next: number | undefined
-  for (const { value: task, revision } of tasks) {
+  for (const open of tasks) {
+    const { value: task } = open
     const seen = truth.envs.entry(keys.env(task.env))
     const own = seen?.value.uid === task.envUid ? seen.value : undefined
-    const ending = task.state === 'queued' ? undefined : endingOf(truth, task, own)
     const leftMs = task.started === undefined ? Infinity : Date.parse(task.started) + task.limitSeconds * 1000 - world.now()
-    const end = ending ?? (leftMs <= 0 && task.verb !== 'create' ? late(truth, task, own) : undefined)
+    const end = endingOf(truth, open, own) ?? (leftMs <= 0 && task.verb !== 'create' ? late(truth, task, own) : undefined)
     if (!end) {
-      next = Math.min(next ?? longestWaitMs, Math.max(leftMs, 1), longestWaitMs)
+      if (task.verb !== 'create') next = Math.min(next ?? longestWaitMs, leftMs) // A creation has its end from its phase.
       continue
     }
-    const done = end.state === 'done' ? (task.total ?? 0) : own ? progressOf(truth, own).done : 0
+    const total = own && task.verb !== 'remove' ? countVms(own.spec) : (task.total ?? 0)
+    const done = end.state === 'done' ? total : own ? progressOf(truth, own, open.revision).done : 0
     const unchanged = { key: keys.env(task.env), expect: seen?.revision ?? ('absent' as const) } // A change that joined it meanwhile is not done yet.
-    await store.commit([unchanged, { key: keys.task(task.id), value: { ...task, ...end, ended: new Date(world.now()).toISOString(), done, ...(own && end.state === 'done' && task.verb !== 'remove' ? { total: countVms(own.spec), done: countVms(own.spec) } : {}) }, expect: revision }])
+    await store.commit([unchanged, ending(open, { ...end, ended: new Date(world.now()).toISOString(), done, total })])
     log[end.state === 'done' ? 'debug' : 'info'](`task ${end.state}`, { task: task.id, verb: task.verb, env: task.env, ...(end.problem ? { problem: end.problem.message } : {}) })
   }
   return next
 }
 
-function endingOf(truth: Truth, task: TaskRecord, env: EnvRecord | undefined): Ending | undefined {
+/** How a task has ended, if it has; `env` is the one it is of, unless that is gone. One that waits for its turn begins or fails with that. */
+function endingOf(truth: Truth, { value: task, revision }: ViewEntry<TaskRecord>, env: EnvRecord | undefined): Ending | undefined {
   if (!env) return task.verb === 'remove' ? { state: 'done' } : { state: 'cancelled', problem: { code: 'cancelled', message: 'the ENV was deleted', subject: `env/${task.env}` } }
-  if (env.removing !== undefined) return undefined // What it superseded was ended with it.
+  if (env.removing !== undefined || task.state === 'queued') return undefined // What a removal supersedes is ended with it.
   const phase = phaseOf(truth, env)
   if (phase?.phase === 'failed') return { state: 'failed', problem: { code: 'failed', message: 'the ENV failed', subject: `env/${env.name}`, ...phase.problems?.[0]?.problem } }
   if (task.verb === 'create') return phase?.phase === 'ready' ? { state: 'done' } : undefined
   if (phase?.phase === 'creating' && !env.spec.stopped) return undefined
-  const failure = failureOf(truth, env)
+  const failure = failureOf(truth, env, revision)
   if (failure) return { state: 'failed', problem: failure }
   return isSettled(truth, env) ? { state: 'done' } : undefined
 }
 
 function late(truth: Truth, task: TaskRecord, env: EnvRecord | undefined): Ending {
-  const why = env && [...truth.vms.entries()].find(({ value }) => value.env === env.name && value.problem)?.value.problem
+  const why = env && truth.vms.values(`${keys.vms}${env.uid}.`).find(({ problem }) => problem)?.problem
   const problem: Problem = { code: 'timeout', message: `it was not done within ${duration(task.limitSeconds)}${why ? `: ${why.message}` : ''}`, subject: `env/${task.env}`, remedy: why?.remedy ?? `see \`tt env show ${task.env}\`; the change goes on` }
   return { state: 'failed', problem }
 }
 
 /** Lets the first of those that wait begin, as far as there are places, and fails those that have waited too long. */
 async function giveTurns({ store, truth, world, limits, log }: EnvParts): Promise<number | void> {
-  let next: number | undefined
   for (const id of truth.openTasks.queued) {
     const seen = truth.tasks.entry(keys.task(id))
     const env = seen && truth.envs.entry(keys.env(seen.value.env))
-    if (!seen || seen.value.state !== 'queued' || env?.value.uid !== seen.value.envUid) continue
-    const now = new Date(world.now()).toISOString()
-    const phase = truth.phases.entry(keys.phase(env.value.name))
+    if (!seen || seen.value.state !== 'queued' || env?.value.uid !== seen.value.envUid || env.value.removing !== undefined) continue
+    const { name, uid } = env.value
     const leftMs = Date.parse(seen.value.created) + limits.queueSeconds * 1000 - world.now()
-    if (leftMs > 0 && truth.openTasks.creating >= limits.creationsMax) {
-      next = Math.min(next ?? longestWaitMs, leftMs)
-      continue
-    }
-    const problem: Problem = { code: 'timeout', message: `it waited ${duration(limits.queueSeconds)} for its turn`, subject: `env/${env.value.name}`, remedy: 'try again when fewer ENVs are being made' }
+    if (leftMs > 0 && truth.openTasks.creating >= limits.creationsMax) return Math.min(leftMs, longestWaitMs) // Who came later has waited less.
+    const now = new Date(world.now()).toISOString()
+    const problem: Problem = { code: 'timeout', message: `it waited ${duration(limits.queueSeconds)} for its turn`, subject: `env/${name}`, remedy: 'try again when fewer ENVs are being made' }
     const inTime = leftMs > 0
-    const begun: PhaseRecord = { uid: env.value.uid, phase: inTime ? 'creating' : 'failed', since: now, ...(inTime ? {} : { problems: [{ problem }] }) }
-    const task: TaskRecord = inTime ? { ...seen.value, state: 'running', started: now } : { ...seen.value, state: 'failed', ended: now, problem }
+    const begun: PhaseRecord = { uid, phase: inTime ? 'creating' : 'failed', since: now, ...(inTime ? {} : { problems: [{ problem }] }) }
     const revision = await store.commit([
-      { key: keys.env(env.value.name), expect: env.revision },
-      { key: keys.phase(env.value.name), value: begun, expect: phase?.revision ?? 'absent' },
-      { key: keys.task(id), value: task, expect: seen.revision },
+      { key: keys.env(name), expect: env.revision },
+      { key: keys.phase(name), value: begun, expect: truth.phases.entry(keys.phase(name))?.revision ?? 'absent' },
+      inTime ? { key: seen.key, value: { ...seen.value, state: 'running', started: now } satisfies TaskRecord, expect: seen.revision } : ending(seen, { state: 'failed', ended: now, problem }),
     ])
     await truth.reached(revision)
-    log.info(inTime ? 'a task has its turn' : 'a task waited too long', { task: id, env: env.value.name })
+    log.info(inTime ? 'a task has its turn' : 'a task waited too long', { task: id, env: name })
   }
-  return next
 }
 
 async function prune({ store, truth, world }: EnvParts): Promise<number> {
   const ended = truth.tasks.entries().filter(({ value }) => isOver(value)).sort((a, b) => ((a.value.ended ?? '') < (b.value.ended ?? '') ? -1 : 1))
   const old = ended.filter(({ value }, at) => Date.parse(value.ended ?? value.created) + keptMs <= world.now() || at < ended.length - keptMost)
-  for (let at = 0; at < old.length; at += 500) await store.commit(old.slice(at, at + 500).map(({ key, revision }) => ({ key, value: null, expect: revision })))
+  // What has ended never changes, so another server that forgets the same does no harm.
+  for (let at = 0; at < old.length; at += 500) await store.commit(old.slice(at, at + 500).map(({ key }) => ({ key, value: null })))
   return pruneEveryMs
 }

@@ -1,7 +1,8 @@
-import { fail } from '../model/errors.ts'
+import { fail, type Problem } from '../model/errors.ts'
 import { type EnvRecord, keys, type TaskRecord } from '../model/records.ts'
 import type { TaskState, TaskVerb } from '../model/task.ts'
 import type { Write } from '../store/store.ts'
+import type { ViewEntry } from '../store/view.ts'
 import type { Truth } from './truth.ts'
 
 /** The task of a change, as it is written with it. */
@@ -28,10 +29,19 @@ export function isRepeat(truth: Truth, id: string | undefined, env: string): boo
  */
 export function supersedes(truth: Truth, env: EnvRecord, verb: TaskVerb, now: string): Write[] {
   const pointless: readonly TaskVerb[] = verb === 'remove' ? ['create', 'update', 'start', 'stop'] : verb === 'stop' ? ['start'] : verb === 'start' ? ['stop'] : []
-  return [...truth.openTasks.of(env.uid)].flatMap((id) => {
-    const task = truth.tasks.get(keys.task(id))
-    if (!task || isOver(task) || !pointless.includes(task.verb)) return []
-    const record: TaskRecord = { ...task, state: 'cancelled', ended: now, problem: { code: 'cancelled', message: verb === 'remove' ? 'the ENV was deleted' : `a ${verb} came after it`, subject: `env/${env.name}` } }
-    return [{ key: keys.task(id), value: record }]
-  })
+  const problem: Problem = { code: 'cancelled', message: verb === 'remove' ? 'the ENV was deleted' : `a ${verb} came after it`, subject: `env/${env.name}` }
+  return openOf(truth, env.uid).flatMap((seen) => (pointless.includes(seen.value.verb) ? [ending(seen, { state: 'cancelled', ended: now, problem })] : []))
 }
+
+/** Ends the tasks of a failed ENV that another one takes the name of: nobody could say later what became of it. */
+export const failures = (truth: Truth, { name, uid }: EnvRecord, { problem, now }: { problem?: Problem; now: string }): Write[] =>
+  openOf(truth, uid).map((seen) => ending(seen, { state: 'failed', ended: now, problem: { code: 'failed', message: 'the ENV failed', subject: `env/${name}`, ...problem } }))
+
+/** The end of a task as a write, which fails if somebody else has ended it meanwhile: an end is final. */
+export const ending = ({ key, value, revision }: ViewEntry<TaskRecord>, end: Pick<TaskRecord, 'state' | 'ended' | 'problem'> & Partial<TaskRecord>): Write => ({ key, value: { ...value, ...end }, expect: revision })
+
+const openOf = (truth: Truth, envUid: string): ViewEntry<TaskRecord>[] =>
+  [...truth.openTasks.of(envUid)].flatMap((id) => {
+    const seen = truth.tasks.entry(keys.task(id))
+    return seen && !isOver(seen.value) ? [seen] : []
+  })

@@ -2,9 +2,10 @@ import type { EnvStatus } from '../model/env.ts'
 import { countVms } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
 import { parseVmId, vmName } from '../model/names.ts'
-import { type AppliedRecord, type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type TaskRecord, type TokenRecord, type UnwantedRecord, type UserRecord, type VmRecord } from '../model/records.ts'
+import { type AppliedRecord, type ClaimingRecord, type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type TaskRecord, type TokenRecord, type UnwantedRecord, type UserRecord, type VmRecord } from '../model/records.ts'
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
+import { follow } from '../store/follow.ts'
 import type { Store } from '../store/store.ts'
 import { type View, type ViewEntry, view } from '../store/view.ts'
 import { type OpenTasks, openTasks } from './open-tasks.ts'
@@ -27,8 +28,11 @@ export interface Truth extends AsyncDisposable {
   tasks: View<TaskRecord>
   applieds: View<AppliedRecord>
   unwanted: View<UnwantedRecord>
+  claimings: View<ClaimingRecord>
   tally: Tally
   openTasks: OpenTasks
+  /** The ENV with this uid, also while it is being removed. */
+  envOf(uid: string): EnvRecord | undefined
   /** Keys of records nobody can read, and why. */
   leftOut: ReadonlyMap<string, string>
   /** Resolves once every view has seen the commit. */
@@ -50,7 +54,15 @@ export async function truth(store: Store, { world, log }: { world: World; log: L
   const tasks = await open<TaskRecord>(keys.tasks)
   const applieds = await open<AppliedRecord>(keys.applieds)
   const unwanted = await open<UnwantedRecord>(keys.unwanteds)
-  const all = [envs, phases, ledger, claims, vms, hosts, presences, users, tokens, tasks, applieds, unwanted]
+  const claimings = await open<ClaimingRecord>(keys.claimings)
+  const all = [envs, phases, ledger, claims, vms, hosts, presences, users, tokens, tasks, applieds, unwanted, claimings]
+  const byUid = new Map<string, EnvRecord>()
+  stack.defer(
+    follow(envs, (_key, now, before) => {
+      if (before && before.uid !== now?.uid) byUid.delete(before.uid)
+      if (now) byUid.set(now.uid, now)
+    }),
+  )
   return {
     envs,
     phases,
@@ -64,8 +76,10 @@ export async function truth(store: Store, { world, log }: { world: World; log: L
     tasks,
     applieds,
     unwanted,
+    claimings,
     tally: stack.use(tally(claims, vms)),
     openTasks: stack.use(openTasks(tasks)),
+    envOf: (uid) => byUid.get(uid),
     leftOut: store.leftOut?.why ?? new Map(),
     reached: async (revision, signal) => {
       await Promise.all(all.map((one) => one.reached(revision, { signal })))

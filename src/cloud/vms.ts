@@ -87,10 +87,10 @@ function vmStatus({ truth, hostOf }: Sight, env: EnvRecord, vm: VmSpec): VmStatu
   if (host === undefined) {
     const phase = phaseOf(truth, env)
     const reason = phase?.problems?.find((one) => one.vm === vmName(env.name, vm.index))?.problem
-    return { state: phase?.phase === 'failed' ? 'failed' : 'pending', ports: {}, ...(reason ? { problem: reason } : {}) }
+    return { state: phase?.phase === 'failed' ? 'failed' : vm.stopped ? 'stopped' : 'pending', ports: {}, ...(reason ? { problem: reason } : {}) }
   }
   const { online, address, addresses } = hostOf(host)
-  const state: VmState = !online ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? 'starting')
+  const state: VmState = !online ? 'lost' : env.removing !== undefined ? 'removing' : (record?.state ?? (vm.stopped ? 'stopped' : 'starting'))
   const status: VmStatus = { state, host, ports: record?.ports ?? {} }
   if (address !== undefined) status.address = address
   if (!record) return status

@@ -17,7 +17,7 @@ export const data: Check = async (ground) => {
   const damaged = new Set<string>()
   for (const { key, why } of (await store.check?.()) ?? []) {
     if (key !== undefined) damaged.add(key)
-    found.push({ check: 'data', state: 'bad', message: key === undefined ? `the file of the store is damaged: ${why}` : `the record ${key} is damaged on the disk: ${why}`, remedy: 'stop the server, keep a copy of the data directory, then `ttserver doctor --fix`, or put a backup in its place' })
+    found.push({ check: 'data', state: 'bad', message: key === undefined ? `the file of the store is damaged: ${why}` : `the record ${key} is damaged on the disk: ${why}`, remedy: key?.startsWith(keys.envs) ? remedyFor(key) : 'stop the server, keep a copy of the data directory, then `ttserver doctor --fix`, or put a backup in its place' })
   }
   const { items } = await store.list('')
   for (const [at, entry] of items.entries()) {
@@ -53,7 +53,7 @@ function repaired({ views }: CheckGround, { key }: Entry): Pick<Write, 'value'> 
 }
 
 function remedyFor(key: string): string {
-  if (key.startsWith(keys.envs)) return 'VMs of it run: put a backup of the store in its place, or delete the ENV'
+  if (key.startsWith(keys.envs)) return `VMs of it run on: put a backup of the store in its place, or give them up with \`tt env del ${lastPart(key)}\``
   if (key.startsWith(keys.vms)) return 'kick the VM: `tt env update ENV --kick-vm INDEX`'
   return 'start the server of that host again: it writes it anew'
 }

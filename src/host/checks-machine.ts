@@ -30,8 +30,10 @@ export const network: Check = async (ground) => {
   const held = new Set(await network.inspect())
   const still = new Set(settled(ground))
   const lost = wanted.filter((id) => !held.has(id) && still.has(id))
-  if (lost.length === 0) return [{ check: 'network', state: 'good', message: `the machine holds the links of all ${wanted.length} VMs (driver version ${probe.version})` }]
+  const poor = ((await network.findings?.()) ?? []).map((finding) => ({ check: 'network', state: 'poor' as const, ...finding }))
+  if (lost.length === 0) return [{ check: 'network', state: 'good', message: `the machine holds the links of all ${wanted.length} VMs (driver version ${probe.version})` }, ...poor]
   return [
+    ...poor,
     {
       check: 'network',
       state: 'bad',

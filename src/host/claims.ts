@@ -2,7 +2,7 @@ import type { Log } from '../base/log.ts'
 import { Loop } from '../base/loop.ts'
 import type { World } from '../base/world.ts'
 import { type Demand, expand, minus, nothing, plus } from '../model/expand.ts'
-import { type HostRecord, keys, lastPart } from '../model/records.ts'
+import { type ClaimingRecord, type HostRecord, keys, lastPart } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { follow } from '../store/follow.ts'
 import type { Store } from '../store/store.ts'
@@ -24,7 +24,8 @@ const perCommit = 400
 
 /**
  * Takes VMs nobody runs, by compare-and-set: of all hosts that want one exactly one gets it. The revisions of the ENV and its phase are checked in the
- * same commit, so nothing is claimed for an ENV that is being removed or has failed. This host's own ledger, the sum of its claims, has the last word on room.
+ * same commit, so nothing is claimed for an ENV that is being removed or has failed. This host's own ledger, the sum of its claims, has the last word on room;
+ * whoever lets VMs that are here already grow or start has seen these claims, and is seen by them.
  */
 export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): Demand } {
   const { name, views, world, log } = options
@@ -50,6 +51,7 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
       else if (!now && before) {
         hold(id, undefined)
         for (const env of waiting) loop.touch(env)
+        if (views.wish(id)) loop.touch(before.env) // Taken out and wanted again meanwhile: now somebody may claim it anew.
       }
     }),
     follow(views.envs, (key, now, before) => {
@@ -74,6 +76,8 @@ export function runClaims(options: ClaimOptions): AsyncDisposable & { used(): De
 async function turn(options: ClaimOptions, envName: string, state: { used(): Demand; waiting: Set<string> }): Promise<number | void> {
   const { name, store, views, world, total, able, log } = options
   state.waiting.delete(envName)
+  const growth = views.growths.entry(keys.growth(name))
+  await views.reached(growth?.revision ?? 0) // The room that is left is counted with what has grown by then.
   const seen = views.envs.entry(keys.env(envName))
   if (!seen || !isWanted(views.phases, seen.value)) return
   const phase = views.phases.entry(keys.phase(envName))
@@ -84,7 +88,13 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
     if (batch.length === 0) return
     const writes = batch.map((vm) => ({ key: keys.claim(vm.id), value: { host: name, env: envName }, expect: 'absent' as const }))
     batch = []
-    await views.reached(await store.commit([{ key: keys.env(envName), expect: seen.revision }, { key: keys.phase(envName), expect: phase?.revision ?? 'absent' }, ...writes]))
+    const checks = [
+      { key: keys.env(envName), expect: seen.revision },
+      { key: keys.phase(envName), expect: phase?.revision ?? ('absent' as const) },
+      { key: keys.growth(name), expect: growth?.revision ?? ('absent' as const) },
+    ]
+    const claiming = { key: keys.claiming(name), value: { since: new Date(world.now()).toISOString() } satisfies ClaimingRecord }
+    await views.reached(await store.commit([...checks, claiming, ...writes]))
     await world.breathe()
   }
   for (const vm of expand(seen.value)) {

@@ -3,7 +3,7 @@ import type { World } from '../base/world.ts'
 import type { EnvRoot } from '../model/expand.ts'
 import { expandOne } from '../model/expand.ts'
 import { parseVmId } from '../model/names.ts'
-import { type AppliedRecord, type ClaimRecord, type EnvRecord, type HostRecord, keys, type PhaseRecord, type UnwantedRecord, type VmRecord } from '../model/records.ts'
+import { type AppliedRecord, type ClaimRecord, type EnvRecord, type GrowthRecord, type HostRecord, keys, type PhaseRecord, type UnwantedRecord, type VmRecord } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
 import { follow } from '../store/follow.ts'
 import type { Store } from '../store/store.ts'
@@ -18,6 +18,7 @@ export interface HostViews extends AsyncDisposable {
   hosts: View<HostRecord>
   applieds: View<AppliedRecord>
   unwanted: View<UnwantedRecord>
+  growths: View<GrowthRecord>
   /** The ENV with this uid, also while it is being removed. */
   envOf(uid: string): EnvRecord | undefined
   /** The VM as it is wanted now; undefined if it is to be gone. */
@@ -37,6 +38,7 @@ export async function hostViews(store: Store, { world, log }: { world: World; lo
   const hosts = await open<HostRecord>(keys.hosts)
   const applieds = await open<AppliedRecord>(keys.applieds)
   const unwanted = await open<UnwantedRecord>(keys.unwanteds)
+  const growths = await open<GrowthRecord>(keys.growths)
   const byUid = new Map<string, EnvRecord>()
   stack.defer(
     follow(envs, (_key, now, before) => {
@@ -53,6 +55,7 @@ export async function hostViews(store: Store, { world, log }: { world: World; lo
     hosts,
     applieds,
     unwanted,
+    growths,
     envOf,
     wish(id) {
       const parts = parseVmId(id)

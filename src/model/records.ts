@@ -24,6 +24,8 @@ export const keys = {
   tokens: 'desired/token/',
   unwanted: (image: string) => `desired/unwanted/${image}`,
   unwanteds: 'desired/unwanted/',
+  growth: (host: string) => `desired/growth/${host}`,
+  growths: 'desired/growth/',
   task: (id: string) => `desired/task/${id}`,
   tasks: 'desired/task/',
   claim: (vmId: string) => `claim/vm/${vmId}`,
@@ -32,6 +34,8 @@ export const keys = {
   vms: 'actual/vm/',
   applied: (envUid: string, host: string) => `actual/applied/${envUid}/${host}`,
   applieds: 'actual/applied/',
+  claiming: (host: string) => `actual/claiming/${host}`,
+  claimings: 'actual/claiming/',
   host: (name: string) => `actual/host/${name}`,
   hosts: 'actual/host/',
   presence: (name: string) => `presence/host/${name}`,
@@ -97,6 +101,19 @@ export interface UnwantedRecord {
   since: string
 }
 
+/**
+ * `desired/growth/HOST`: when VMs that are on this host were last wanted larger, or started. Its host claims no VM without having seen it, and
+ * `actual/claiming/HOST`, when it last claimed some, is seen by whoever writes this: so the two together never want more than the host has.
+ */
+export interface GrowthRecord {
+  since: string
+}
+
+/** `actual/claiming/HOST`: when it last claimed VMs. */
+export interface ClaimingRecord {
+  since: string
+}
+
 /** `desired/task/ID`: a change that takes time. */
 export interface TaskRecord {
   id: string
@@ -142,8 +159,8 @@ export interface VmRecord {
   ports: Record<number, number>
   pid?: number
   problem?: Problem
-  /** It could not be made as wanted, and is tried again. */
-  stuck?: boolean
+  /** The revision of the ENV that it could not be made to follow; it is tried again. */
+  stuck?: number
   /** The machine's boot it was last started in: after a reboot of the host it is started again. */
   boot?: string
   /** What its disk was made from. */
@@ -152,6 +169,8 @@ export interface VmRecord {
   agent?: ImageSpec['agent']
   /** It was stopped because its ENV was, not by itself. */
   halted?: boolean
+  /** Its guest has run: what is on its disk may be wanted. */
+  ran?: boolean
 }
 
 /** `actual/host/NAME`: what a host is and has. */

@@ -139,9 +139,18 @@ function databaseOver(db: DatabaseSync, file: string): Database {
     rows: () => db.prepare('SELECT key, value, revision FROM entries ORDER BY key').iterate() as Iterable<unknown> as Iterable<Row>,
     carryOut,
     check: () => [
-      ...(db.prepare('PRAGMA quick_check(100)').all() as { quick_check: string }[]).flatMap(({ quick_check: why }) => (why === 'ok' ? [] : [{ why }])),
-      ...(db.prepare('SELECT key FROM entries WHERE NOT json_valid(value) LIMIT 100').all() as { key: string }[]).map(({ key }) => ({ key, why: 'it is not JSON' })),
+      ...looked(file, () => (db.prepare('PRAGMA quick_check(100)').all() as { quick_check: string }[]).flatMap(({ quick_check: why }) => (why === 'ok' ? [] : [{ why }]))),
+      ...looked(file, () => (db.prepare('SELECT key FROM entries WHERE NOT json_valid(value) LIMIT 100').all() as { key: string }[]).map(({ key }) => ({ key, why: 'it is not JSON' }))),
     ],
     [Symbol.dispose]: () => db.close(),
+  }
+}
+
+/** A look that itself fails is a finding: only what is asked of the database beside it decides whether it can go on. */
+function looked(file: string, look: () => Damage[]): Damage[] {
+  try {
+    return look()
+  } catch (fault) {
+    return [{ why: problemFor(fault, file).message }]
   }
 }

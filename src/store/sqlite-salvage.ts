@@ -1,5 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
+import { errorOf } from '../model/errors.ts'
 import { openDatabase } from './sqlite-database.ts'
+import { problemFor } from './sqlite-faults.ts'
 
 /** A record whose text is not what was written. */
 export interface DamagedRecord {
@@ -13,6 +15,14 @@ export interface DamagedRecord {
  */
 export function salvage(dir: string, aside: (records: DamagedRecord[], hasUnder: (prefix: string, containing: string) => boolean) => readonly string[]): void {
   const file = `${dir}/store.sqlite`
+  try {
+    salvageIn(file, aside)
+  } catch (fault) {
+    throw errorOf(problemFor(fault, file))
+  }
+}
+
+function salvageIn(file: string, aside: Parameters<typeof salvage>[1]): void {
   openDatabase(file)[Symbol.dispose]() // As a server would: one that runs has it, a former one's leases go, an older schema is brought up.
   using db = new DatabaseSync(file)
   const records = db.prepare('SELECT key, value AS text FROM entries WHERE NOT json_valid(value) ORDER BY key').all() as unknown as DamagedRecord[]

@@ -23,7 +23,7 @@ interface VmRow {
 
 /**
  * Whether the machine and the store hold exactly what is wished, everything in its final state: one line for each thing that is not so. An ENV whose
- * life is over must be gone.
+ * life is over must be gone, or halted.
  */
 export function audit(machine: Machine, wish: Wish, nowMs: number): string[] {
   const found: string[] = []
@@ -36,10 +36,12 @@ export function audit(machine: Machine, wish: Wish, nowMs: number): string[] {
   const uids = new Set<string>()
   const sum: Sum = { cpu: 0, memMb: 0, diskMb: 0, vms: 0 }
 
-  for (const [name, env] of wish) {
+  for (const [name, asked] of wish) {
     const row = envs.get(name)
-    const endMs = env.lifetimeSeconds === null || env.staysAtEnd ? Infinity : (row ? Date.parse(row.created) : env.bornMs) + env.lifetimeSeconds * 1000
-    if (endMs <= nowMs) {
+    const endMs = asked.lifetimeSeconds === null ? Infinity : (row ? Date.parse(row.created) : asked.bornMs) + asked.lifetimeSeconds * 1000
+    const isOver = endMs <= nowMs
+    const env = isOver && asked.staysAtEnd ? { ...asked, stopped: true } : asked
+    if (isOver && !asked.staysAtEnd) {
       if (row) found.push(`ENV ${name} is over and still there`)
       continue
     }
@@ -104,14 +106,16 @@ function vmFaults(name: string, { machine, id, nowMs, row, stopped, wished }: Vm
   const ended = !runs && wished.mayEnd
   if (row && row.state !== (stopped || ended ? 'stopped' : 'ready')) say(`is ${row.state}`)
   if (guest && runs === stopped && !ended) say(stopped ? 'runs although it is stopped' : 'does not run')
-  if (guest && wished.starts !== undefined && guest.runs.length !== wished.starts) say(`was started ${guest.runs.length} times, not ${wished.starts}`)
+  if (guest && typeof wished.starts === 'number' && guest.runs.length !== wished.starts) say(`was started ${guest.runs.length} times, not ${wished.starts}`)
   if (volume && !stopped && volume.sizeBytes !== wished.diskMb * 2 ** 20) say(`has a disk of ${volume.sizeBytes} bytes, not ${wished.diskMb} MB`)
   if (link && link.denyOutgoing !== wished.denyOutgoing) say(link.denyOutgoing ? 'may not go out' : 'may go out')
-  if (link && wished.deny && String(link.deny) !== String(wished.deny)) say(`is kept from ${link.deny}, not from ${wished.deny}`)
-  if (row && String(Object.keys(row.ports)) !== String([...wished.ports].sort((a, b) => a - b))) say(`offers the ports ${Object.keys(row.ports)}, not ${wished.ports}`)
+  if (link && wished.deny && String(link.deny) !== String(wished.deny)) say(`is kept from ${listed(link.deny)}, not from ${listed(wished.deny)}`)
+  if (row && String(Object.keys(row.ports)) !== String([...wished.ports].sort((a, b) => a - b))) say(`offers the ports ${listed(Object.keys(row.ports))}, not ${listed(wished.ports)}`)
   if (row && link) for (const field of ['slice', 'ip', 'mac', 'ports'] as const) if (JSON.stringify(row[field]) !== JSON.stringify(link[field])) say(`has another ${field} on the network than on record`)
   return found
 }
+
+const listed = (values: readonly unknown[] | undefined) => values?.join(' ') ?? 'nothing'
 
 /** Of what two VMs may not share, on the network and on record: addresses, MACs, public ports; and of what ENVs may not, slices. */
 export function placeFaults({ links, store }: Pick<Machine, 'links' | 'store'>): string[] {

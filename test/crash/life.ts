@@ -34,10 +34,10 @@ export function life(world: World, fate?: Fate): Life {
     resolve(effect)
   }
   const living = <T>(work: Promise<T>): Promise<T> =>
-    new Promise((done, failed) => {
+    new Promise((tell, refuse) => {
       work.then(
-        (value) => dead || done(value),
-        (fault: unknown) => dead || failed(fault),
+        (value) => dead || tell(value),
+        (fault: unknown) => dead || refuse(fault),
       )
     })
   const effects: Effects = {

@@ -45,7 +45,7 @@ function linesOf<T>(file: string): Map<string, T> {
 }
 
 /** A living server has locked its database, so a copy is read. */
-function rowsOf(file: string): Map<string, unknown> {
+export function rowsOf(file: string): Map<string, unknown> {
   using home = temporaryDir('rows', 'memory')
   const copy = join(home.dir, 'store.sqlite')
   copyFileSync(file, copy)

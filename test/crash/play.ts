@@ -43,7 +43,10 @@ export interface Played {
   recoveryMs: number
 }
 
+/** From the start of a server until everything is as it is to be. */
 const limitMs = 10_000
+/** For each step while nobody dies. */
+const stepLimitMs = 30_000
 
 /**
  * Plays the steps with a server for each fate that dies of it and a last one that does not; throws what is not as the user was told, and what is
@@ -78,9 +81,9 @@ async function performed(ground: Ground, steps: readonly Step[], fate: Fate | un
     wish = next
     if (step.waitMs !== undefined) await ground.wait(step.waitMs)
     if (ground.dead) return { wishes: [wish], step: step.name }
-    if (!step.hurried && !(await ground.until([wish], limitMs))) return { wishes: [wish], step: step.name }
+    if (!step.hurried && !(await ground.until([wish], stepLimitMs))) return { wishes: [wish], step: step.name }
   }
-  const rested = await ground.until([wish], limitMs)
+  const rested = await ground.until([wish], stepLimitMs)
   return { wishes: [wish], step: rested ? 'rest' : 'coming to rest' }
 }
 
@@ -88,5 +91,5 @@ async function cleaned(ground: Ground, wish: Wish): Promise<void> {
   const envs = ground.cloud().collection('env')
   const gone = (fault: unknown) => (asTtError(fault).code === 'not_found' ? undefined : Promise.reject(fault)) // Its life was over.
   for (const name of wish.keys()) await ground.drive(envs.remove(name).catch(gone))
-  await ground.until([[...wish.keys()].reduce((left, name) => wishing(left, name, undefined), wish)], limitMs)
+  await ground.until([[...wish.keys()].reduce((left, name) => wishing(left, name, undefined), wish)], stepLimitMs)
 }

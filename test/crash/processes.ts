@@ -60,7 +60,7 @@ export function processGround({ flags, fill, wish = new Map(), judge }: ProcessO
     effects: () => journal().length,
     now: () => Date.now(),
     ticks: () => performance.now(),
-    wait: async (ms) => void (await Promise.race([sleep(ms), exited])),
+    wait: (ms) => Promise.race([sleep(ms), exited]),
     async begin(fate) {
       // Without a fate commits are counted too, and nothing comes of it.
       const started = server.launch({ TT_CRASH_AT: fate ? `${fate.at}:${fate.side}` : '0:before' })

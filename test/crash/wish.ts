@@ -25,8 +25,8 @@ export interface WishedVm {
   deny?: readonly string[]
   /** It may have ended by itself. */
   mayEnd?: boolean
-  /** How often it was started; unknown where a test does not follow it. */
-  starts?: number
+  /** How often it was started; absent where a test does not know whether it ever was. */
+  starts?: number | 'some times'
 }
 
 /** The wish with this ENV in place of the one of its name, or without it. */

@@ -164,10 +164,10 @@ export async function liveDay(ops: readonly Op[], seed: number): Promise<DayOutc
       if ('error' in answer) {
         refusedCount++
         const { code, message } = answer.error
-        if (![...reasons, ...maybe].includes(code)) wrong(`${by} was refused with ${code}, ${message}; ${reasons.length > 0 ? `expected was ${reasons}` : 'nothing speaks against it'}`)
+        if (![...reasons, ...maybe].includes(code)) wrong(`${by} was refused with ${code}, ${message}; ${reasons.length > 0 ? `expected was ${reasons.join(' or ')}` : 'nothing speaks against it'}`)
         if (beganMs === ground.world.ticks() && before !== desiredOf(ground.machine('glance').store)) wrong(`it was refused (${code}) and changed something`)
       } else {
-        if (reasons.length > 0) wrong(`${by} was not refused: ${reasons} speaks against it`)
+        if (reasons.length > 0) wrong(`${by} was not refused: ${reasons.join(' and ')} speaks against it`)
         entry.done(answer.value)
       }
     }

@@ -75,7 +75,7 @@ export const add = (one: Sum, other: Sum): Sum => ({ cpu: one.cpu + other.cpu, m
 export const zero: Sum = { cpu: 0, memMb: 0, diskMb: 0, vms: 0 }
 
 /** The first index no VM of these ranges has had. */
-export const nextIndex = (ranges: readonly Range[]): number => Math.max(0, ...ranges.map(({ first, count }) => first + count))
+const nextIndex = (ranges: readonly Range[]): number => Math.max(0, ...ranges.map(({ first, count }) => first + count))
 
 /** The ENV with one range of another length: fewer VMs go from its end; more come there, or behind all others if another range follows. */
 export function scaled(ranges: readonly Range[], at: number, count: number): Range[] {

@@ -126,4 +126,21 @@ it('[D06 H06] a guest sees the processors and memory that were asked for', async
   }
 })
 
+it('[H15] a VM keeps the number of its machine over stops and starts, and shares it with no other', async (machine) => {
+  const { image, engine, volumes } = machine
+  const numbers: string[] = []
+  for (const id of ['same.0', 'same.0', 'other.0']) {
+    await volumes.create(id, { base: image.base, sizeBytes: 256 * MiB, ...(testUid === undefined ? {} : { owner: testUid }) })
+    // A microvm has no table in which its guest could read it.
+    await engine.start({ ...image.plan(id, [await volumes.attach(id)]), options: { machine: { type: 'q35' } } })
+    const shell = await shellOf(engine, id)
+    numbers.push((await shell.run('cat /sys/class/dmi/id/product_uuid')).out)
+    await halt(machine, id, shell)
+  }
+  const [first, again, other] = numbers
+  assert.match(first ?? '', /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+  assert.equal(again, first)
+  assert.notEqual(other, first)
+})
+
 const digestOf = (image: MicroImage) => ({ sha256sum: execFileSync('sha256sum', [image.base.path], { encoding: 'utf8' }) })

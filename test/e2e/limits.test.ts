@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { cgroups } from '../../src/base/cgroups.ts'
@@ -9,7 +9,7 @@ import { processOf } from '../../src/base/processes.ts'
 import { realWorld } from '../../src/base/world.ts'
 import type { Engine } from '../../src/drivers/engine/engine.ts'
 import { eventually, type Ground, ground, watching } from '../../src/drivers/engine/ground.ts'
-import { demoPlan, testOptions, testUid } from '../../src/drivers/engine/qemu/guests.ts'
+import { demoPlan, pvhElf, testOptions, testUid } from '../../src/drivers/engine/qemu/guests.ts'
 import { qemu } from '../../src/drivers/engine/qemu/qemu.ts'
 
 // Whether what a VM may use is all it can use, tried by processes that are let into its groups: what a QEMU could do that its guest has taken over.
@@ -66,14 +66,15 @@ it('[D06 H11] fault 40: a VM cannot use more than its processors, whatever runs 
   await realWorld.sleep(2000)
   const wallMs = performance.now() - from
   const usedMs = all.reduce((sum, one, at) => sum + cpuMs(one) - (before[at] ?? 0), 0)
-  assert(usedMs < wallMs * 1.15 + 100, `with one processor it used ${usedMs} ms of ${wallMs.toFixed()} ms`)
+  // One for the guest, and a half for what QEMU does for it.
+  assert(usedMs < wallMs * 1.6 + 100, `with one processor it used ${usedMs} ms of ${wallMs.toFixed()} ms`)
   // On a machine where others are busy they may not get even that.
-  assert(throttled(dirs) > throttledBefore || usedMs < wallMs * 0.95, 'nothing held them back')
+  assert(throttled(dirs) > throttledBefore || usedMs < wallMs * 1.45, 'nothing held them back')
 })
 
 it('[D06] fault 40: a VM cannot use more than its memory: what asks for more is killed, and nobody else', async ({ dirs, intrude, engine }) => {
   const limitBytes = value(dirs, 'memory.limit_in_bytes', 'memory.max')
-  assert.equal(limitBytes, (16 + 64 + 96) * 2 ** 20)
+  assert.equal(limitBytes, (16 + 64 + 96 + 256) * 2 ** 20)
   // It goes before QEMU does: it is far larger.
   const greedy = intrude(`head -c ${4 * limitBytes} /dev/zero | tail >/dev/null; echo $?`)
   let said = ''
@@ -95,10 +96,25 @@ it('[D06] fault 40: a VM cannot start processes without end', async ({ dirs, int
   assert(count !== undefined && count <= 81, `there are ${count}`)
 })
 
+it('[D06] guests that never rest share what there is, and none has more than its own', async ({ on, engine }) => {
+  const kernel = join(on.disks, 'busy')
+  writeFileSync(kernel, pvhElf([0xeb, 0xfe])) // jmp to itself
+  const ids = ['busy.0', 'busy.1', 'busy.2']
+  await Promise.all(ids.map((id) => engine.start({ ...on.plan(id), files: { kernel } })))
+  const pids = await Promise.all(ids.map(async (id) => ((now) => (now.state === 'running' && now.pid) || assert.fail())(await engine.inspect(id))))
+  const [from, before] = [performance.now(), pids.map(cpuMs)]
+  await realWorld.sleep(3000)
+  const wallMs = performance.now() - from
+  const usedMs = pids.map((pid, at) => cpuMs(pid) - (before[at] ?? 0))
+  for (const used of usedMs) assert(used < wallMs * 1.15 + 100, `one used ${used} ms of ${wallMs.toFixed()} ms`)
+  assert(Math.max(...usedMs) < 2 * Math.min(...usedMs) + 100, `they used ${usedMs.join(', ')} ms`)
+  await Promise.all(ids.map((id) => engine.destroy(id)))
+})
+
 it('a VM the kernel ends for want of memory says so, also to the next server, and not when it ends otherwise', async ({ on, engine, pid, intrude }) => {
   const { seen, end } = watching(engine)
   // Many small ones: of all in the group QEMU is the largest, and the one whose end helps most.
-  const hogs = intrude('for at in $(seq 17); do (head -c 10000000 /dev/zero; exec sleep 20) | tail >/dev/null & done; wait')
+  const hogs = intrude('for at in $(seq 17); do (head -c 26000000 /dev/zero; exec sleep 20) | tail >/dev/null & done; wait')
   await eventually(async () => assert.deepEqual(await engine.inspect('held.0'), { state: 'stopped', exit: 'it was killed by the kernel: out of memory' }))
   await eventually(() => assert(seen.includes('held.0'), 'its end was not told'))
   assert.equal(processOf(pid), undefined)

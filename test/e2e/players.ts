@@ -26,6 +26,7 @@ export function player(name: string) {
         new Promise<void>((resolve) => {
           const server = createServer((socket) => {
             heard.push(`tcp ${port}`)
+            socket.unref() // Who called may have gone without a word.
             socket.on('error', () => undefined).on('data', () => socket.write(`${name} saw ${socket.remoteAddress}`))
           })
           server.listen(port, host, resolve).unref()

@@ -63,6 +63,15 @@ describe('a leash', { skip }, () => {
     }
   })
 
+  test('the inside is a process group of its own, so that a terminal reaches the program by the leash alone', () => {
+    assert.equal(held('cut -d" " -f5 /proc/$$/stat').stdout, '1\n')
+  })
+
+  test('it hears of ends where its caller had chosen not to', () => {
+    const ran = spawnSync('env', ['--ignore-signal=CHLD', leash, '--', 'sh', '-c', 'exit 5'], { timeout: 10_000 })
+    assert.equal(ran.status, 5)
+  })
+
   test('what its program started ends with it, in a session of its own too', async () => {
     const { child, exit, living } = await running('setsid sh -c "sleep 1000; : WORD" & trap "exit 3" TERM')
     await until(() => living().length === 4, 'the leash, its first, the shell and what that started')

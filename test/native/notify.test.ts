@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { manager, noManager } from '../service-manager.ts'
+import { manager, noManager } from '../datagrams.ts'
 
 const notify = join(import.meta.dirname, '../../build/native/notify')
 const dir = mkdtempSync(join(tmpdir(), 'tt-notify-'))

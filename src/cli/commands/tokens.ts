@@ -26,7 +26,7 @@ export const add: Action = {
     'Without USER/ the token is your own. Only an admin makes tokens for others.',
   ],
   examples: [
-    { line: 'tt token add ann/first > ann.token', about: 'for ann, as an admin' },
+    { line: 'tt token add ann/first', about: 'for ann, as an admin' },
     { line: 'tt token add laptop --expires 30d | tt config --client-id laptop --token-file -', about: 'a token of your own for this client, never seen by anybody' },
     { line: 'tt token add wall --role viewer', about: 'one that only looks' },
   ],

@@ -30,6 +30,7 @@ export function ground(factory: NetworkFactory, options: Partial<NetworkOptions>
     dir,
     mark,
     async driver(effects = plainEffects()) {
+      for (const last of drivers.splice(0)) await last[Symbol.asyncDispose]() // A server has one at a time.
       const home: DriverHome = { dir, mark, world: realWorld, effects, log: silentLog }
       const driver = await factory(home, { subnet, bind: '127.0.0.1', ...options })
       drivers.push(driver)

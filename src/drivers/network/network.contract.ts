@@ -30,7 +30,7 @@ export async function networkContract(subject: NetworkSubject): Promise<boolean>
   }
   /** A case on a ground of its own; whatever it leaves after `clear` fails it. */
   const it: It = (what, run) =>
-    test(`network ${subject.name}: ${what}`, { timeout: 60_000 }, async () => {
+    test(`network ${subject.name}: ${what}`, { timeout: 180_000 }, async () => {
       const on = ground(subject.factory, subject.options)
       try {
         await run(on)

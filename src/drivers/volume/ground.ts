@@ -92,7 +92,7 @@ export interface Ground {
   clear(): void
 }
 
-export function ground({ factory, options = {}, base, root: place = tmpdir() }: VolumeSubject): Ground {
+function ground({ factory, options = {}, base, root: place = tmpdir() }: VolumeSubject): Ground {
   const root = mkdtempSync(join(place, 'tt-volume-'))
   const [dir, bases] = [join(root, 'volumes'), join(root, 'bases')]
   for (const path of [dir, bases]) mkdirSync(path)

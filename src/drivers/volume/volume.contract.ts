@@ -35,7 +35,7 @@ export async function volumeContract(subject: VolumeSubject): Promise<void> {
 }
 
 function verbs(it: It) {
-  it('a volume is made, found, listed, and goes without a trace', async (on) => {
+  it('[H11] a volume is made, found, listed, and goes without a trace', async (on) => {
     const volumes = await on.driver()
     assert.deepEqual(await volumes.list(), [])
     await refused(volumes.attach('env.0'), 'not_found')
@@ -92,7 +92,7 @@ function verbs(it: It) {
     assert.deepEqual(readdirSync(on.dir), [])
   })
 
-  it('neither time nor room to make one depends on its size', async (on) => {
+  it('[H10] neither time nor room to make one depends on its size', async (on) => {
     const volumes = await on.driver()
     const times: Record<'small' | 'large', number[]> = { small: [], large: [] }
     // In turn, so that whatever else the machine does is done to both.
@@ -192,7 +192,7 @@ function contents(it: It, { read, write }: Contents) {
     await volumes.destroy('env.0')
   })
 
-  it('a volume begins as its base, grows beyond it, and is nobody else’s', async (on) => {
+  it('[H10] a volume begins as its base, grows beyond it, and is nobody else’s', async (on) => {
     const volumes = await on.driver()
     const base = await on.base()
     const last = base.sizeBytes - 4096

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Disk, Nic } from '../../../model/plan.ts'
 import type { CheckedPlan } from './check.ts'
 import { cmdline, userNet } from './cmdline.ts'
@@ -36,6 +37,7 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
   const kvm = machine.accel === 'kvm'
   const groups: string[][] = [
     ['-name', machine.name],
+    ['-uuid', machineUuid(plan.id)],
     ['-machine', machineText(checked)],
     ['-accel', kvm ? 'kvm' : `tcg,tb-size=${translationMb}`],
     ['-cpu', options.cpuModel ?? (kvm ? 'host' : 'max')],
@@ -58,6 +60,14 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
     ['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
   ]
   return groups.flat()
+}
+
+/** The machine's own number, by which licences and agents know it: the same at every start of this VM, and no other's. Version 8 of RFC 9562. */
+export function machineUuid(id: string): string {
+  const bytes = createHash('sha256').update(id).digest().subarray(0, 16)
+  bytes[6] = 0x80 | ((bytes[6] ?? 0) & 0x0f)
+  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f)
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
 
 function machineText({ options: { machine, parts } }: CheckedPlan): string {

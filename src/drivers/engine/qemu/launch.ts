@@ -27,6 +27,10 @@ const oomScoreAdj = 300
 /** What QEMU takes beside the guest's memory and the translated code: measured at up to 90 MB with small guests. */
 const overheadMb = 96
 const screenMb = 32
+/** The kernel counts the pages in which it keeps a guest's disk as the guest's own. They go when anybody needs them; without room for them every read would be one of the disk. */
+const pageCacheMb = 256
+/** Processors' worth of time for QEMU's own threads, those of its disks above all: taken from the guest's own, a busy disk is a fifth slower. */
+const overheadCpu = 0.5
 
 /** Makes everything a guest needs and starts it: three effects. Undoing a start that failed is the caller's. */
 export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; cookie: string; cgroups: Cgroups | undefined; effects: Effects; launch: Launch; prepare?: () => void }) {
@@ -55,9 +59,9 @@ export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; c
 }
 
 function limitsOf({ plan, options }: CheckedPlan, accel: Machine['accel']) {
-  const memoryMb = plan.memMb + overheadMb + (accel === 'tcg' ? translationMb : 0) + (options.vnc ? screenMb : 0)
+  const memoryMb = plan.memMb + overheadMb + pageCacheMb + (accel === 'tcg' ? translationMb : 0) + (options.vnc ? screenMb : 0)
   // Beside one thread for each processor QEMU has a pool of up to 64 for its disks, and a few more.
-  return { cpu: plan.cpu, memoryBytes: memoryMb * 2 ** 20, pids: plan.cpu + 80 }
+  return { cpu: plan.cpu + overheadCpu, weight: plan.cpu, memoryBytes: memoryMb * 2 ** 20, pids: plan.cpu + 80 }
 }
 
 function blockDevicesOf({ disks }: Plan): Set<string> {

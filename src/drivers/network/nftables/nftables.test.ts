@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { type Effects, plainEffects } from '../../../base/effects.ts'
 import { silentLog } from '../../../base/log.ts'
 import { realWorld } from '../../../base/world.ts'
+import { macOf } from '../../../model/names.ts'
 import { type Ground, ground, linkOn, subnet } from '../ground.ts'
 import { inNamespace, networkContract } from '../network.contract.ts'
 import { linkBook } from '../book.ts'
@@ -78,13 +79,20 @@ await inNamespace(import.meta.url, async () => {
     assert.equal(existsSync(history) ? statSync(history).mtimeMs : undefined, before)
   })
 
-  it('the number of rules does not grow with that of links, and a tap belongs to its user', async (on) => {
+  it('[E12] 1 VM or 1,000 with ports, lists of what is denied and peers: the number of rules is the same; and a tap belongs to its user', async (on) => {
     const driver = await on.driver()
     await driver.change({ put: [a], remove: [] })
     const count = () => sh('nft', '-j', 'list', 'ruleset').match(/"rule":/g)?.length
     const few = count()
-    await driver.change({ put: Array.from({ length: 40 }, (_, at) => linkOn(at % 4, 10 + at)), remove: [] })
+    const lists = [['10.0.0.0/8'], ['10.0.0.0/8'], ['192.0.2.0/24', '198.51.100.7'], []]
+    const many = Array.from({ length: 1000 }, (_, at): Link => {
+      const ip = `10.77.${4 * (at % 10) + 40}.${2 + Math.floor(at / 10)}`
+      const slice = `10.77.${4 * (at % 10) + 40}.0/22`
+      return { id: `many.${at}`, slice, ip, mac: macOf(ip), ports: { 22: 30_000 + at, 80: 31_000 + at }, denyOutgoing: at % 3 === 0, deny: lists[at % 4] ?? [], peers: slice === '10.77.40.0/22' ? ['10.77.44.0/22'] : [] }
+    })
+    await driver.change({ put: many, remove: [] })
     assert.equal(count(), few)
+    assert.equal((await driver.inspect()).length, 1001)
     assert.match(sh('ip', '-d', 'link', 'show', 'dev', tapOf(on.mark, a.ip)), /tun type tap .*persist on user 4242/)
   })
 
@@ -242,7 +250,7 @@ await inNamespace(import.meta.url, async () => {
     }
     assert.deepEqual(await driver.leaks?.([a]), [])
     const [, ...others] = (await driver.leaks?.([])) ?? []
-    assert.deepEqual([...new Set(others.map(({ kind }) => kind))].sort(), ['bridge', 'nft'])
+    assert.deepEqual([...new Set(others.map(({ kind }) => kind))].sort(), driver.features.dhcp ? ['bridge', 'nft', 'process'] : ['bridge', 'nft'])
   })
 
   it('a change that the machine refuses is told, and taken back', async (on) => {
@@ -271,6 +279,40 @@ await inNamespace(import.meta.url, async () => {
     await assert.rejects(driver.change({ put: [a], remove: [b.id] }), { code: 'failed' })
     await driver.change({ put: [c], remove: [] })
     assert.deepEqual(await driver.leaks?.([b, c]), [])
+  })
+
+  it("fault 7: [E11] one element that nft refuses takes the whole change back, names its VM, and leaves other programs' tables as they are", async (on) => {
+    const theirs = ['add table ip theirs; add map ip theirs public { type inet_service : ipv4_addr . inet_service; }; add element ip theirs public { 40000 : 10.77.0.2 . 22 }; add chain ip theirs c { type filter hook forward priority 10; }; add rule ip theirs c counter', 'add table inet tt_other; add set inet tt_other s { type ipv4_addr; flags interval; }; add element inet tt_other s { 10.77.0.0/16 }']
+    for (const table of theirs) sh('nft', table)
+    const foreign = () => sh('nft', 'list', 'table', 'ip', 'theirs') + sh('nft', 'list', 'table', 'inet', 'tt_other')
+    const untouched = foreign()
+    let broken = 0
+    const calm = plainEffects()
+    const effects: Effects = {
+      get count() {
+        return calm.count
+      },
+      act(effect, run) {
+        // What nft would say, said by nft: an element of b is refused.
+        if (effect.kind === 'nft' && broken > 0 && broken-- > 0) return nft(realWorld).transact([`add element ip tt_${on.mark} public { ${a.ports[22]} : ${a.ip} . 22 }`, `add element ip tt_${on.mark} public { ${b.ports[22]} : ${b.ip} . 99999 }`]) as ReturnType<typeof run>
+        return calm.act(effect, run)
+      },
+    }
+    const driver = await on.driver(effects)
+    await driver.reconcile([a])
+    const before = rules()
+    broken = 2
+    await assert.rejects(driver.change({ put: [b, c], remove: [a.id] }), { code: 'failed', subject: `vm/${b.id}`, message: /nft: .* at ".*" in "add element/ })
+    assert.equal(rules(), before)
+    assert.deepEqual(await driver.leaks?.([a]), [])
+    broken = 2
+    await assert.rejects(driver.change({ put: [c], remove: [] }), { code: 'failed', subject: `vm/${c.id}` })
+    await driver.change({ put: [b, c], remove: [a.id] })
+    await driver.change({ put: [{ ...b, deny: ['10.0.0.0/8'], peers: [c.slice] }], remove: [c.id] })
+    await driver.reconcile([c])
+    await driver.clear()
+    assert.equal(foreign(), untouched)
+    for (const table of ['ip theirs', 'inet tt_other']) sh('nft', `delete table ${table}`)
   })
 
   it('forwarding is turned on with the first link, and given back by the last of our kind', async (on) => {

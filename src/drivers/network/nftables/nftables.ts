@@ -39,6 +39,7 @@ export const nftables: NetworkFactory = async (home, given) => {
   let exact = false
   /** How many more rules will be told to be gone that we remove ourselves, to make them anew. */
   let expected = 0
+  let stopExpecting = () => {}
 
   /** Makes the machine hold exactly the links of the book. */
   const converge = async (to: Book): Promise<void> => {
@@ -48,12 +49,13 @@ export const nftables: NetworkFactory = async (home, given) => {
     if (is.alien) is.elements.clear()
     turnForwardingOn(home)
     const steps = stepsBetween(is, shapeOf(realm, wholeOf(to)))
-    expected = is.rules
+    stopExpecting()
+    expected += is.rules
     steps.remove.push(...is.strangers)
     const anew = is.alien ? noRuleset(mark) : []
     await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)])
     exact = true
-    world.after(settleMs * 10, () => (expected = 0))
+    stopExpecting = world.after(settleMs * 10, () => (expected = 0))
     await addresses.converge(to)
   }
 
@@ -96,7 +98,7 @@ export const nftables: NetworkFactory = async (home, given) => {
     } catch (fault) {
       held.apply(back)
       await converge(held).catch((other: unknown) => home.log.error('a failed change of the network could not be taken back', { why: String(other) }))
-      throw fault
+      asFailed(fault, culpritIn(String(fault), wish.put, mark))
     }
     return wish.put.map((link) => nicOf(mark, link))
   }
@@ -126,7 +128,7 @@ export const nftables: NetworkFactory = async (home, given) => {
   let upkeep: AsyncDisposable | undefined
   const keepUp = () => (upkeep ??= runUpkeep(home, { rules: () => (expected > 0 ? expected-- : suspect()), device: (name) => isOurs(name) && suspect(), moment: () => inTurn(() => addresses.look()) }))
 
-  const inTurn = <T>(work: () => Promise<T>, call?: Call): Promise<T> => turns.pass(() => work().catch(asFailed), call?.signal)
+  const inTurn = <T>(work: () => Promise<T>, call?: Call): Promise<T> => turns.pass(() => work().catch((fault: unknown) => asFailed(fault)), call?.signal)
 
   return {
     features: { addresses: true, denyOutgoing: true, isolation: true, udp: true, denyLists: true, peers: true, live: true, dhcp: addresses.usable },
@@ -167,9 +169,17 @@ export const nftables: NetworkFactory = async (home, given) => {
 }
 
 /** What `nft`, `ip` or the kernel said, as an error that may cross the contract. */
-function asFailed(fault: unknown): never {
+function asFailed(fault: unknown, link?: Link): never {
   if (fault instanceof TtError) throw fault
-  fail('failed', `the network of this machine: ${fault instanceof Error ? fault.message : String(fault)}`, { cause: fault })
+  fail('failed', `the network of this machine: ${fault instanceof Error ? fault.message : String(fault)}`, { cause: fault, ...(link ? { subject: `vm/${link.id}` } : {}) })
+}
+
+/** The link whose address, card or public port a complaint points at; of one link alone, that. */
+function culpritIn(complaint: string, put: readonly Link[], mark: string): Link | undefined {
+  const words = new Set(/ at "(.*?)"( in |$)/.exec(complaint)?.[1]?.split(/[\s,"]+/))
+  const [found, ...more] = put.filter(({ ip, ports }) => [ip, tapOf(mark, ip), ...Object.values(ports).map(String)].some((word) => words.has(word)))
+  if (found && more.length === 0) return found
+  return put.length === 1 ? put[0] : undefined
 }
 
 /** Seen in /proc, which shows the network namespace this process is in; /sys shows that of whoever mounted it. */

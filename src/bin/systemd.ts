@@ -1,16 +1,16 @@
-import { spawn } from 'node:child_process'
+import { fedProgram } from '../base/fed-program.ts'
 import type { World } from '../base/world.ts'
 import { builtPath } from './paths.ts'
 
 /** The service manager that started this server, if one did: it is told how far the server is, as sd_notify(3) says. */
-export interface Service extends AsyncDisposable {
+export interface ServiceManager extends AsyncDisposable {
   ready(status: string): void
   reloading(): void
   reloaded(): void
   stopping(status: string): void
 }
 
-export interface ServiceOptions {
+export interface ServiceManagerOptions {
   /** Read once, and then taken out of it: what the server starts is none of the manager's business. */
   variables: NodeJS.ProcessEnv
   world: World
@@ -19,15 +19,13 @@ export interface ServiceOptions {
 }
 
 /** The manager named by `NOTIFY_SOCKET`, or one that hears nothing. It lives until it is disposed, and the server is alive while it tells. */
-export function service({ variables, world, pid }: ServiceOptions): Service {
+export function serviceManager({ variables, world, pid }: ServiceManagerOptions): ServiceManager {
   const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: microseconds, WATCHDOG_PID: watched } = variables
   for (const name of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID']) delete variables[name]
   if (socket === undefined || socket === '') return { ready: () => undefined, reloading: () => undefined, reloaded: () => undefined, stopping: () => undefined, [Symbol.asyncDispose]: async () => undefined }
-  const child = spawn(builtPath('native', 'notify'), { env: { NOTIFY_SOCKET: socket }, stdio: ['pipe', 'ignore', 'inherit'] })
-  const ended = new Promise<void>((resolve) => child.once('error', () => resolve()).once('close', () => resolve()))
-  child.stdin.on('error', () => undefined) // A manager that cannot be told is no reason not to serve.
-  child.unref()
-  const tell = (...lines: string[]) => void child.stdin.write(`${lines.map((line) => line.replaceAll('\n', ' ')).join('\n')}\n\n`)
+  // A manager that cannot be told is no reason not to serve.
+  const program = fedProgram(builtPath('native', 'notify'), { NOTIFY_SOCKET: socket })
+  const tell = (...lines: string[]) => program.feed(`${lines.map((line) => line.replaceAll('\n', ' ')).join('\n')}\n\n`)
 
   let stopBeat = () => {}
   const beat = () => {
@@ -41,13 +39,12 @@ export function service({ variables, world, pid }: ServiceOptions): Service {
       tell('READY=1', `STATUS=${status}`)
       if (isWatched) beat()
     },
-    reloading: () => tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`),
+    reloading: () => tell('RELOADING=1'),
     reloaded: () => tell('READY=1'),
     stopping: (text) => tell('STOPPING=1', `STATUS=${text}`),
     async [Symbol.asyncDispose]() {
       stopBeat()
-      child.stdin.end()
-      await ended
+      await program[Symbol.asyncDispose]()
     },
   }
 }
