@@ -35,7 +35,7 @@ const rooms = {
     packages: ['valibot', 'ws', '@valibot/to-json-schema'],
     node: ['http', 'https', 'net', 'tls', 'stream', 'stream/web', 'zlib', 'crypto'],
   },
-  cli: { rooms: ['base', 'model'], contract: [], packages: [], node: [] },
+  cli: { rooms: ['base', 'model'], contract: [], packages: ['yaml'], node: [] },
   web: { rooms: ['model', 'api'], contract: [], packages: [], node: [] },
 }
 

@@ -9,7 +9,7 @@ export interface Row {
 
 const line = /^\| (?<id>[A-P]\d{2}|fault \d{1,2}) \| (?<text>.*?) \| (?<proof>.*?) \|$/
 
-export const rowOf = (text: string): Row | undefined => line.exec(text)?.groups as Row | undefined
+const rowOf = (text: string): Row | undefined => line.exec(text)?.groups as Row | undefined
 
 /** The rows of the page, in its order. */
 export const rowsOf = (page: string): Row[] => page.split('\n').flatMap((text) => rowOf(text) ?? [])

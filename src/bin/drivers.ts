@@ -18,6 +18,8 @@ export interface DriverChoice {
   /** Options by kind and driver: `engine.fake`. */
   options: DriverOptions
   network: NetworkOptions
+  /** What somebody chose wrongly is refused, and not made up for by another driver. */
+  insist?: true
 }
 
 export type DriverOptions = Partial<Record<'engine' | 'volume' | 'network', Record<string, Record<string, unknown>>>>
@@ -48,6 +50,7 @@ export async function tryDrivers(choice: DriverChoice, home: Omit<DriverHome, 'd
       return { driver, version: probe.version }
     }
     await driver[Symbol.asyncDispose]()
+    if (choice.insist && probe.remedy !== undefined) fail('conflict', probe.why, { subject: 'server', remedy: probe.remedy })
     unusable.push({ kind, name, why: probe.why })
     home.log.info('a driver is not usable here', { kind, name, why: probe.why })
     return undefined

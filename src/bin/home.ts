@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { homedir, hostname } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { readTextNow, writeWhole } from '../base/files.ts'
+import { clashes, readRoutes } from '../base/routes.ts'
 import { randomHex, type World } from '../base/world.ts'
 import { parseIp } from '../host/addresses.ts'
 import { fail, reasonOf } from '../model/errors.ts'
@@ -48,6 +49,15 @@ export function markOf(address: string, port: number, dataDir: string): string {
 
 const portRanges = Array.from({ length: 5 }, (_, at) => ({ portFrom: 40_000 + at * 4000, portTo: 43_999 + at * 4000 }))
 
+/** Where a server chooses its subnet. */
+const ownSubnets = Array.from({ length: 128 }, (_, at) => `10.${64 + at}.0.0/16`)
+
+/** Those of them that this machine has another use for. Bridges of the mark are no other use. */
+export async function clashingSubnets(mark: string): Promise<ReadonlySet<string>> {
+  const routes = await readRoutes().catch(() => []) // Without `ip` there is no driver that would take a subnet.
+  return new Set(ownSubnets.filter((subnet) => clashes(routes, subnet, (dev) => dev.startsWith(`tt${mark}`)).length > 0))
+}
+
 /**
  * The server's place: what it chose in an earlier life, or what the mark picks out of 10.64.0.0 to 10.191.0.0 and the port ranges,
  * leaving out what servers with a data directory beside this one have. `avoid` names subnets that clash on this machine.
@@ -57,7 +67,7 @@ export function placeOf(dataDir: string, mark: string, given: Partial<Place>, av
   const known = readPlace(file)
   const others = neighbours(dataDir)
   const start = Number.parseInt(mark, 36)
-  const subnets = Array.from({ length: 128 }, (_, at) => `10.${64 + ((start + at) % 128)}.0.0/16`)
+  const subnets = ownSubnets.map((_, at) => ownSubnets[(start + at) % ownSubnets.length] as string)
   const kept = known && !avoid.has(known.subnet) ? known.subnet : undefined
   const subnet = given.subnet ?? kept ?? subnets.find((one) => !avoid.has(one) && !others.some((other) => other.subnet === one))
   const ranges = portRanges.map((_, at) => portRanges[(start + at) % portRanges.length] as (typeof portRanges)[number])

@@ -26,7 +26,7 @@ import { auditFiles } from './audit-files.ts'
 import { tryDrivers, ownNames } from './drivers.ts'
 import { writeDump } from './dump.ts'
 import { endAll, openStore, settleLastLife } from './lives.ts'
-import { adminToken, makeDataDir, markOf, placeOf, tokenCheck, uidOf } from './home.ts'
+import { adminToken, clashingSubnets, makeDataDir, markOf, placeOf, tokenCheck, uidOf } from './home.ts'
 import { cacheDir, driverOptions, recipesDir } from './paths.ts'
 import { serverMeters } from './meters.ts'
 import { liveSettings, type Reloaded } from './reloading.ts'
@@ -67,11 +67,11 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
   await bringUp(whole, log)
   const store = await soundStore(whole, whyNotRecord, log)
   await settleLastLife({ settings, store, world, log, leash })
-  const place = placeOf(dataDir, mark, settings)
+  const place = placeOf(dataDir, mark, settings, await clashingSubnets(mark))
   const token = adminToken(dataDir, world)
   const drivers = building.use(
     await tryDrivers(
-      { ...settings, options: driverOptions(settings.driverOptions), network: { subnet: place.subnet, bind: settings.address } },
+      { ...settings, options: driverOptions(settings.driverOptions), network: { subnet: place.subnet, bind: settings.address }, insist: true },
       { dataDir, mark, world, effects, log },
     ),
   )

@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { sha256 } from '../base/sha256.ts'
 import type { World } from '../base/world.ts'
 import { fail, TtError } from '../model/errors.ts'
 import { keys, type TokenRecord, type UserRecord } from '../model/records.ts'
@@ -87,16 +87,16 @@ export function access({ users, tokens, world }: { users: View<UserRecord>; toke
     const user = meaningOf(key)
     if (!user) return undefined
     const end = new AbortController()
-    const { expires, sha256 } = token.spec
+    const { expires } = token.spec
     const caller: Caller = { user, token: token.name, revoked: end.signal }
-    admitted.set(key, { caller, sha256, meaning: JSON.stringify(user), end, ...(expires === undefined ? {} : { expiresMs: Date.parse(expires) }) })
+    admitted.set(key, { caller, sha256: token.spec.sha256, meaning: JSON.stringify(user), end, ...(expires === undefined ? {} : { expiresMs: Date.parse(expires) }) })
     if (expires !== undefined) look()
     return caller
   }
 
   return {
     authenticate(secret) {
-      const sharers = byHash.get(hash('sha256', secret))
+      const sharers = byHash.get(sha256(secret))
       const [key] = sharers ?? []
       const token = key === undefined ? undefined : tokens.get(key)
       if (key === undefined || !token || sharers?.size !== 1) return undefined

@@ -160,11 +160,11 @@ function checkInterval({ name, powered }: EnvRecord, intervalSeconds: number, no
   if (leftMs > 0) fail('not_ready', `ENV ${name} was stopped or started a moment ago: wait ${duration(Math.ceil(leftMs / 1000))}`, { subject: `env/${name}`, remedy: `between two of these are at least ${duration(intervalSeconds)} here` })
 }
 
-/** What marks an ENV to go, with its task. */
-export function removal(parts: Pick<EnvParts, 'truth' | 'world'>, { value: env, revision }: ViewEntry<EnvRecord>, options: { task?: string; keepDisks?: boolean; limitSeconds: number }): Write[] {
-  const { truth, world } = parts
+/** What marks an ENV to go, with its task; one that is going already gets a task of its own again, and another wish for its disks. */
+export function removal({ truth, world }: Pick<EnvParts, 'truth' | 'world'>, { value: env, revision }: ViewEntry<EnvRecord>, options: { task?: string; keepDisks?: boolean; limitSeconds: number }): Write[] {
   const now = new Date(world.now()).toISOString()
-  const record: EnvRecord = { ...env, removing: now, task: options.task ?? newUid(world), ...(options.keepDisks ? { keepDisks: true } : {}) }
-  const task = taskOf(record, { verb: 'remove', state: 'running', now, limitSeconds: options.limitSeconds, total: countVms(env.spec) })
-  return [{ key: keys.env(env.name), value: record, expect: revision }, { key: keys.task(task.id), value: task, expect: 'absent' }, ...supersedes(truth, record, 'remove', now)]
+  const { task: id = newUid(world), keepDisks, limitSeconds } = options
+  const record: EnvRecord = { ...env, removing: env.removing ?? now, task: id, ...(keepDisks === undefined ? {} : { keepDisks }) }
+  const task = taskOf(record, { verb: 'remove', state: 'running', now, limitSeconds, total: countVms(env.spec) })
+  return [{ key: keys.env(env.name), value: record, expect: revision }, { key: keys.task(id), value: task, expect: 'absent' }, ...supersedes(truth, record, 'remove', now)]
 }

@@ -8,8 +8,15 @@ import type { HostViews } from './views.ts'
 
 /** Tells the cloud up to which revision of each ENV all its VMs of this host have been made as wanted. */
 export interface Applied extends AsyncDisposable {
-  /** The VM is looked at now; what this gives is called once it is as it was wanted at this moment. */
-  look(id: string): () => void
+  /** The VM is looked at now. */
+  look(id: string): Look
+}
+
+export interface Look {
+  /** Of its ENV, at this moment. */
+  revision: number
+  /** Called once the VM is as it was wanted then. */
+  done(): void
 }
 
 export function runApplied({ name, views, report, world }: { name: string; views: HostViews; report: Report; world: World }): Applied {
@@ -61,9 +68,12 @@ export function runApplied({ name, views, report, world }: { name: string; views
     look(id) {
       const uid = uidOf(id)
       const revision = revisionOf(uid)
-      return () => {
-        const now = pending.get(uid)
-        if (now && revision >= now.revision && now.ids.delete(id) && now.ids.size === 0) loop.touch(uid)
+      return {
+        revision,
+        done() {
+          const now = pending.get(uid)
+          if (now && revision >= now.revision && now.ids.delete(id) && now.ids.size === 0) loop.touch(uid)
+        },
       }
     },
     async [Symbol.asyncDispose]() {

@@ -92,7 +92,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const kept = await keptDisks({ dir: join(options.dataDir, 'kept'), volume, world, effects })
   const images = building.use(await catalogue({ ...options.images, dirs: () => options.images.dirs, wholeDirs: [options.images.cacheDir, kept.dir], ownUsers: uidOf(options.subnet.split('/')[0] ?? '') !== undefined, engines, world, effects, log, signal: background.signal, onChange: () => refresh() }))
   const met = building.use(guests({ channels: options.channels, world, log, onAnswer: (id) => vms.touch(id) }))
-  const keeping = building.use(runKeeping({ name, views, images, kept, engines, world, log }))
+  const keeping = building.use(runKeeping({ name, views, report, images, kept, volume, engines, world, log }))
   const vms = building.use(runVms({ name, views, report, world, log, engines, volume, links, addresses, images, keeping, guests: met, boot: options.boot, uidOf }))
   for (const engine of engines.values()) {
     background.run('engine watch', async (signal) => {

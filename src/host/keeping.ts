@@ -1,14 +1,17 @@
 import type { Log } from '../base/log.ts'
-import { expandOne } from '../model/expand.ts'
-import { fail } from '../model/errors.ts'
-import { parseVmId, vmName } from '../model/names.ts'
-import { type EnvRecord, keys, lastPart } from '../model/records.ts'
+import { Loop } from '../base/loop.ts'
+import { gate } from '../base/queue.ts'
+import type { World } from '../base/world.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
+import type { VolumeDriver } from '../drivers/volume/volume.ts'
+import { fail } from '../model/errors.ts'
+import { expandOne } from '../model/expand.ts'
+import { parseVmId, vmName } from '../model/names.ts'
+import { type EnvRecord, keys, lastPart, type VmRecord } from '../model/records.ts'
+import { follow } from '../store/follow.ts'
 import type { Catalogue } from './images.ts'
 import type { KeptDisks } from './kept-disks.ts'
-import { follow } from '../store/follow.ts'
-import { Loop } from '../base/loop.ts'
-import type { World } from '../base/world.ts'
+import type { Report } from './report.ts'
 import type { HostViews } from './views.ts'
 
 /** Disks that outlive their VMs, because their ENV's owner asked for it; and images made of them that nobody wants any more. */
@@ -20,15 +23,21 @@ export interface Keeping extends AsyncDisposable {
 export interface KeepingOptions {
   name: string
   views: HostViews
+  report: Report
   images: Catalogue
   kept: KeptDisks
+  volume: VolumeDriver
   engines: ReadonlyMap<string, Engine>
   world: World
   log: Log
 }
 
+/** Disks that are copied at the same time: they are large. */
+const keptAtOnce = 2
+
 export function runKeeping(options: KeepingOptions): Keeping {
-  const { views, images, kept, engines, world, log } = options
+  const { views, report, images, kept, volume, engines, world, log } = options
+  const turns = gate(keptAtOnce)
   const loop = new Loop(
     async (name) => {
       if (!images.get(name)?.spec.owner || users(options, name)) return
@@ -46,15 +55,22 @@ export function runKeeping(options: KeepingOptions): Keeping {
     async keepIfAsked(id, signal) {
       const found = wanted(options, id)
       if (!found) return
-      const { env, index, image } = found
+      const { env, index, record, image } = found
       const vm = vmName(env.name, index)
-      const base = images.get(image) ?? fail('not_found', `the disk of ${vm} is to be kept, and its image ${image} is gone`, { subject: `vm/${vm}`, remedy: 'bring the image back' })
       for (const engine of engines.values()) await engine.destroy(id) // Its disk must be at rest.
-      const wish = expandOne({ ...env, spec: { ...env.spec, kicked: [] } }, index)
-      const { cpu, memMb } = wish ?? base.spec
-      const name = await kept.keep({ vm: { id, env: env.name, index, cpu, memMb }, owner: env.owner, image: base }, { signal })
+      // It never had one, or a crash came after it was kept.
+      if ((record.keptAs !== undefined && (await kept.has(record.keptAs))) || !(await volume.list()).includes(id)) return
+      const base = images.get(image) ?? fail('not_found', `the disk of ${vm} is to be kept, and its image ${image} is gone`, { subject: `vm/${vm}`, remedy: `bring the image back, or do without: \`tt env del ${env.name} --no-keep-disks\`` })
+      const { cpu, memMb } = expandOne({ ...env, spec: { ...env.spec, kicked: [] } }, index) ?? base.spec
+      const what = { id, env: env.name, index, cpu, memMb }
+      await turns.pass(async () => {
+        const name = record.keptAs ?? (await kept.nameFor(what))
+        // Said before it is done: after a crash the same disk is not kept twice.
+        if (record.keptAs === undefined) await views.reached(await report.write({ key: keys.vm(id), value: { ...record, keptAs: name } }))
+        await kept.keep({ name, vm: what, owner: env.owner, image: base }, { signal })
+        log.info('the disk of a VM was kept', { vm, image: name })
+      }, signal)
       await images.dirsChanged()
-      log.info('the disk of a VM was kept', { vm, image: name })
     },
     async [Symbol.asyncDispose]() {
       stops.forEach((stop) => stop())
@@ -64,13 +80,13 @@ export function runKeeping(options: KeepingOptions): Keeping {
 }
 
 /** What of a VM is to be kept: one that ran, of an ENV that did not fail. */
-function wanted({ views }: KeepingOptions, id: string): { env: EnvRecord; index: number; image: string } | undefined {
+function wanted({ views }: KeepingOptions, id: string): { env: EnvRecord; index: number; record: VmRecord; image: string } | undefined {
   const parts = parseVmId(id)
   const env = parts && views.envOf(parts.envUid)
   const record = views.vms.get(keys.vm(id))
-  if (!env || !record?.image || !(env.keepDisks || env.spec.keepDisks)) return undefined
-  if (record.state === 'failed' || record.state === 'starting' || views.phases.get(keys.phase(env.name))?.phase === 'failed') return undefined
-  return { env, index: parts.index, image: record.image }
+  if (!env || !record?.ran || !record.image || !(env.keepDisks ?? env.spec.keepDisks)) return undefined
+  if (views.phases.get(keys.phase(env.name))?.phase === 'failed') return undefined
+  return { env, index: parts.index, record, image: record.image }
 }
 
 /** Whether a VM of this host was made from the image: its disk may rest on it. */

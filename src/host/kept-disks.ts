@@ -17,9 +17,12 @@ import { type FoundImage, manifestIn } from './image-files.ts'
 export interface KeptDisks {
   /** For the catalogue to look through. */
   readonly dir: string
+  /** A name that nothing kept has yet: `kept/ENV/INDEX-UID`, with a number behind it if that index was another VM's before. */
+  nameFor(vm: Kept['vm']): Promise<string>
+  has(name: string): Promise<boolean>
   /**
-   * Makes an image of the VM's volume and gives its name, `kept/ENV/INDEX-UID`. The VM has ended. May be repeated, also after a crash at any
-   * point: what was kept is not kept again. A signal ends it, and leaves nothing.
+   * Makes an image of the VM's volume and gives its name, `kept/ENV/INDEX-UID` if none was asked for. The VM has ended. May be repeated, also after
+   * a crash at any point: what was kept is not kept again. A signal ends it, and leaves nothing.
    */
   keep(what: Kept, call?: Call): Promise<string>
   /** Removes the image of this name; none is fine. No volume may rest on it: the caller has seen that no VM was made from it. */
@@ -27,6 +30,7 @@ export interface KeptDisks {
 }
 
 export interface Kept {
+  name?: string
   vm: Pick<VmSpec, 'id' | 'env' | 'index' | 'cpu' | 'memMb'>
   owner: string
   /** What the VM was started from: the disk needs the same kernel. */
@@ -54,9 +58,15 @@ export async function keptDisks({ dir, volume, world, effects }: { dir: string; 
 
   return {
     dir,
+    async nameFor(vm) {
+      for (let times = 1; ; times++) {
+        const name = `${keptName(vm)}${times === 1 ? '' : `-${times}`}`
+        if (!(await find(name))) return name
+      }
+    },
+    has: async (name) => (await find(name)) !== undefined,
     async keep(what, call) {
-      const { vm } = what
-      const name = keptName(vm)
+      const { vm, name = keptName(vm) } = what
       if (await find(name)) return name
       const temporary = join(dir, `${vm.id}${unfinished}`)
       try {

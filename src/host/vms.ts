@@ -108,7 +108,7 @@ const gateOf = ([name, { busy, waiting }]: [string, Gate]) => [name, { busy, wai
 
 /** A turn that is told of: the cloud hears when the VM is as wanted, and its users why it is not after some tries. */
 async function followed(parts: Parts, { id, applied, signal }: { id: string; applied: Applied; signal: AbortSignal }): Promise<void> {
-  const done = applied.look(id)
+  const look = applied.look(id)
   const told = () => parts.views.vms.get(keys.vm(id))
   try {
     await turn(parts, id, signal)
@@ -117,16 +117,23 @@ async function followed(parts: Parts, { id, applied, signal }: { id: string; app
     const problem = problemOf(asTtError(thrown))
     const tries = (parts.faults.get(id) ?? 0) + 1
     parts.faults.set(id, tries)
-    if (!signal.aborted && tries >= triesBeforeFailure && record && record.state !== 'failed' && record.problem?.message !== problem.message) await write(parts, id, { ...record, problem, stuck: true })
+    const known = record?.stuck === look.revision && record.problem?.message === problem.message
+    if (!signal.aborted && tries >= triesBeforeFailure && record && record.state !== 'failed' && !known) await write(parts, id, { ...record, problem, stuck: look.revision })
     throw thrown
   }
   parts.faults.delete(id)
   const record = told()
-  if (record?.stuck) {
-    const { problem: _problem, stuck: _stuck, ...rest } = record
+  if (record?.stuck !== undefined) {
+    const { problem: _problem, ...rest } = unstuck(record)
     await write(parts, id, rest)
   }
-  done()
+  look.done()
+}
+
+/** The record of a VM that has got on: whatever is wrong with it then is something else. */
+function unstuck(record: VmRecord): VmRecord {
+  const { stuck: _stuck, ...rest } = record
+  return rest
 }
 
 async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
@@ -135,15 +142,18 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
   const claim = views.claims.get(keys.claim(id))
   if (claim?.host !== name || views.leftOut.has(keys.env(claim.env))) return
   const vm = views.wish(id)
-  if (!vm) return parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id, signal)))
+  if (!vm) return remove(parts, id, signal)
   if (views.leftOut.has(keys.vm(id))) return // What it has is not known: to make it anew would be to take away its disk.
   const record = views.vms.get(keys.vm(id))
-  if (record?.state === 'failed') return // Its ENV is told; what was made goes when the ENV has failed.
+  // Its index was another group's, and is wanted again before that VM was gone: it goes first.
+  if (record?.image !== undefined && record.image !== vm.image) return remove(parts, id, signal)
+  if (record?.state === 'failed' && !vm.stopped) return // Its ENV is told; it is tried again when the ENV was stopped and is started, and goes when that has failed.
   const engine = parts.engines.get(vm.engine) ?? fail('unsupported', `the engine ${vm.engine} is not usable here`)
   const found = await engine.inspect(id)
   const running = found.state === 'running' || found.state === 'paused'
   const linked = (known: VmRecord) => parts.links.follow(vm, known, { running, write: (now) => write(parts, id, now) })
-  if (vm.stopped) return halt(parts, { vm, engine, record: running || !record ? record : await linked(record), found })
+  const placed = record !== undefined && record.ip !== '' // What failed early has no place.
+  if (vm.stopped) return halt(parts, { vm, engine, record: running || !placed ? record : await linked(record), found })
   const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }))
   if (found.state === 'running' && record) {
     return greet(parts, { vm, engine, record: await linked(record), pid: found.pid })
@@ -164,7 +174,7 @@ async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine:
     const image = await parts.images.resolve(vm.image, { signal })
     if (unwanted()) return
     const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
-    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, image: vm.image, ...place }
+    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, image: vm.image, ...place, ...(views.vms.get(keys.vm(vm.id))?.ran ? { ran: true } : {}) }
     await write(parts, vm.id, record)
     await parts.breathe()
     const uid = parts.uidOf(place.ip)
@@ -200,10 +210,9 @@ async function giveUpOrRetry(parts: Parts, vm: VmSpec, thrown: unknown): Promise
 }
 
 async function failed(parts: Parts, vm: VmSpec, problem: Problem): Promise<void> {
-  const known = parts.views.vms.get(keys.vm(vm.id))
-  const nowhere = { slice: '', ip: '', mac: '', ports: {} }
+  const nowhere: VmRecord = { host: parts.name, env: vm.env, index: vm.index, slice: '', ip: '', mac: '', ports: {}, state: 'failed', since: '' }
   parts.log.warn('a VM failed', { vm: vm.id, env: vm.env, ...problem })
-  await write(parts, vm.id, { host: parts.name, env: vm.env, index: vm.index, ...nowhere, ...known, state: 'failed', since: iso(parts.world), problem })
+  await write(parts, vm.id, { ...unstuck(parts.views.vms.get(keys.vm(vm.id)) ?? nowhere), state: 'failed', since: iso(parts.world), problem })
 }
 
 /** A running guest: opens its channel, says `booting` until it answers and `ready` then, and keeps its network as wanted. */
@@ -211,9 +220,9 @@ async function greet(parts: Parts, { vm, engine, record, pid }: { vm: VmSpec; en
   const channel = parts.guests.meet(vm.id, engine, record.agent ?? parts.images.get(vm.image)?.spec.agent ?? 'none')
   if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
-  if (record.state === state && record.pid === pid && !record.halted) return
-  const { problem: _problem, halted: _halted, pid: _pid, ...rest } = record
-  await write(parts, vm.id, { ...rest, state, since: iso(parts.world), ...(pid === undefined ? {} : { pid }) })
+  if (record.state === state && record.pid === pid && !record.halted && record.ran) return
+  const { problem: _problem, halted: _halted, pid: _pid, ...rest } = unstuck(record)
+  await write(parts, vm.id, { ...rest, state, since: iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }) })
 }
 
 /** A guest that ended by itself. Before it ever answered that is a failure; later it is its own affair, and told. */
@@ -221,7 +230,7 @@ async function mourn(parts: Parts, { vm, record, found }: { vm: VmSpec; record: 
   await parts.guests.leave(vm.id)
   const exit = found.state === 'stopped' && found.exit !== undefined ? `: ${found.exit}` : ''
   if (record.state === 'booting') return failed(parts, vm, { code: 'failed', message: `the guest ended before it answered${exit}`, remedy: `see what it printed: \`tt env logs ${vm.env} -m ${vm.index}\`` })
-  const { pid: _pid, ...rest } = record
+  const { pid: _pid, ...rest } = unstuck(record)
   await write(parts, vm.id, { ...rest, state: 'stopped', since: iso(parts.world), problem: { code: 'failed', message: `the guest ended by itself${exit}` } })
 }
 
@@ -235,13 +244,18 @@ async function halt(parts: Parts, { vm, engine, record, found }: { vm: VmSpec; e
     await engine.stop(vm.id, stopGraceMs)
   }
   if (!record || (record.halted && record.state === 'stopped')) return
-  const { pid: _pid, problem: _problem, ...rest } = record
+  const { pid: _pid, problem: _problem, ...rest } = unstuck(record)
   await write(parts, vm.id, { ...rest, state: 'stopped', halted: true, since: iso(parts.world) })
 }
 
-async function destroy(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
+/** Takes a VM away. Its disk is kept before, if that was asked for: that takes long, and no other removal is to wait for it. */
+async function remove(parts: Parts, id: string, signal: AbortSignal): Promise<void> {
   await parts.guests.leave(id)
   await parts.keeping.keepIfAsked(id, signal)
+  await parts.removals.pass(async () => (signal.aborted ? undefined : destroy(parts, id)))
+}
+
+async function destroy(parts: Parts, id: string): Promise<void> {
   await destroyLocal(parts, id)
   await parts.breathe()
   await parts.views.reached(await parts.report.write({ key: keys.vm(id), value: null }, { key: keys.claim(id), value: null }))

@@ -171,6 +171,8 @@ export interface VmRecord {
   halted?: boolean
   /** Its guest has run: what is on its disk may be wanted. */
   ran?: boolean
+  /** The image that its disk is being made, now that it goes. */
+  keptAs?: string
 }
 
 /** `actual/host/NAME`: what a host is and has. */

@@ -109,7 +109,7 @@ function vmFaults(name: string, { machine, id, nowMs, row, stopped, wished }: Vm
   if (guest && typeof wished.starts === 'number' && guest.runs.length !== wished.starts) say(`was started ${guest.runs.length} times, not ${wished.starts}`)
   if (volume && !stopped && volume.sizeBytes !== wished.diskMb * 2 ** 20) say(`has a disk of ${volume.sizeBytes} bytes, not ${wished.diskMb} MB`)
   if (link && link.denyOutgoing !== wished.denyOutgoing) say(link.denyOutgoing ? 'may not go out' : 'may go out')
-  if (link && wished.deny && String(link.deny) !== String(wished.deny)) say(`is kept from ${listed(link.deny)}, not from ${listed(wished.deny)}`)
+  if (link && wished.deny && listed(link.deny?.toSorted()) !== listed(wished.deny.toSorted())) say(`is kept from ${listed(link.deny)}, not from ${listed(wished.deny)}`)
   if (row && String(Object.keys(row.ports)) !== String([...wished.ports].sort((a, b) => a - b))) say(`offers the ports ${listed(Object.keys(row.ports))}, not ${listed(wished.ports)}`)
   if (row && link) for (const field of ['slice', 'ip', 'mac', 'ports'] as const) if (JSON.stringify(row[field]) !== JSON.stringify(link[field])) say(`has another ${field} on the network than on record`)
   return found

@@ -24,11 +24,11 @@ export function realMachine(dataDir: string, mark: string): { machine: Machine; 
 
   const links: Machine['links'] = new Map()
   const taps = new Set(interfaces(mark, 't'))
-  const { cards, publics, denied } = elements(mark)
+  const { cards, publics, denied, denyOf } = elements(mark)
   for (const { tap, mac, ip, id } of cards) {
     const { slice = '' } = (store.get(`actual/vm/${id}`) as { slice?: string } | undefined) ?? {}
     const ports = Object.fromEntries(publics.filter((one) => one.ip === ip).map(({ outer, inner }) => [inner, outer]))
-    links.set(id, { slice, ip, mac, ports, denyOutgoing: denied.has(ip) })
+    links.set(id, { slice, ip, mac, ports, denyOutgoing: denied.has(ip), deny: denyOf(ip, slice) })
     if (!taps.delete(tap)) strays.push(`${id} has no tap ${tap}`)
   }
   strays.push(...[...taps].map((tap) => `the tap ${tap} is nobody's`))
@@ -59,8 +59,15 @@ function elements(mark: string) {
     return { tap, mac, ip, id: comment.split('/')[0] ?? '' }
   })
   const publics = (of('public') as [number, { concat: [string, number] }][]).map(([outer, { concat: [ip, inner] }]) => ({ outer, ip, inner }))
-  return { cards, publics, denied: new Set(of('deny_out') as string[]) }
+  // A list is the guest's own if it is set apart, else that of its slice.
+  const lists = (name: string) => (of(name) as { concat: [Range, Range] }[]).map(({ concat }) => concat.map(textOf))
+  const apart = new Set(of('apart') as string[])
+  const denyOf = (ip: string, slice: string) => lists(apart.has(ip) ? 'denied' : 'denied_all').flatMap(([who, what = '']) => (who === (apart.has(ip) ? ip : slice) ? [what] : []))
+  return { cards, publics, denied: new Set(of('deny_out') as string[]), denyOf }
 }
+
+type Range = string | { prefix: { addr: string; len: number } }
+const textOf = (range: Range) => (typeof range === 'string' ? range : `${range.prefix.addr}/${range.prefix.len}`)
 
 /** Virtual sizes, from the header: https://www.qemu.org/docs/master/interop/qcow2.html */
 function volumes(dir: string): Machine['volumes'] {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inNamespace, serverGround, type ShownEnv, traces } from './ground.ts'
 
 await inNamespace(import.meta.url, () => {
-  test('[L14 B15 F08] the quick start, typed as a new user would, on real guests', { timeout: 240_000 }, async () => {
+  test('[L14 B15 F08 N02 P08] the quick start, typed as a new user would, on real guests', { timeout: 240_000 }, async () => {
     await using server = serverGround()
     await server.start()
     const { tt } = server
@@ -42,6 +43,18 @@ await inNamespace(import.meta.url, () => {
     assert.equal((await tt('env', 'run', 'demo', '-m', '0', '--cmd', 'cat /root/kept')).stdout, 'kept\n')
 
     await ok('env', 'del', 'demo')
+    // An image of some hundred bytes without an agent: its output is seen, and what it cannot do is said.
+    await ok('env', 'add', 'tiny', '-s', 'demo-os')
+    let printed = ''
+    for (let tries = 0; tries < 100 && !/A.*B/s.test(printed); tries++) {
+      await sleep(100)
+      printed = await ok('env', 'logs', 'tiny')
+    }
+    assert.match(printed, /A.*B/s)
+    const run = await tt('env', 'run', 'tiny', '--cmd', 'true')
+    assert.notEqual(run.code, 0)
+    assert.match(run.stderr, /agent/)
+    await ok('env', 'del', 'tiny')
     assert.deepEqual(traces(server.mark(), `${server.dir}/data`), [])
     assert.equal((await tt('doctor', '--leaks')).code, 0)
     assert.equal((await tt('env', 'show', 'demo')).code, 6)

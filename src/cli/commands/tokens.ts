@@ -1,3 +1,4 @@
+import { sha256 } from '../../base/sha256.ts'
 import { randomHex } from '../../base/world.ts'
 import type { Cloud } from '../../model/cloud.ts'
 import { errorOf, fail } from '../../model/errors.ts'
@@ -37,7 +38,7 @@ export const add: Action = {
     const cloud = await invocation.cloud()
     const name = await fullName(invocation, cloud, given.operands[0] ?? '')
     const secret = randomHex(terminal.world, secretBytes)
-    const spec = { sha256: await sha256(secret), ...(role === undefined ? {} : { role }), ...(expires === undefined ? {} : { expires }) }
+    const spec = { sha256: sha256(secret), ...(role === undefined ? {} : { role }), ...(expires === undefined ? {} : { expires }) }
     const token = await cloud.collection('token').put(name, { spec, expect: 'absent' }, call)
     if (json) return printJson({ tokens: [tokenShape(token)], secret })
     await print(secret)
@@ -115,9 +116,3 @@ function expiresAsked({ given, terminal }: Invocation): string | undefined {
 
 const roleAsked = (text: string | undefined): Role | undefined =>
   text === undefined ? undefined : (roles.find((role) => role === text) ?? fail('invalid', `--role is ${shown(text)}, allowed is ${roles.join(', ')}`))
-
-/** In hexadecimal. Of what browsers have too: this room runs without Node's own crypto. */
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-}

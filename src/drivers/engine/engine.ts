@@ -81,7 +81,14 @@ export interface EngineFeatures {
   replaceDisk: boolean
 }
 
-export type Probe = { usable: true; version: string } | { usable: false; why: string }
+export type Probe =
+  | { usable: true; version: string }
+  | {
+      usable: false
+      why: string
+      /** It would work but for what whoever started the server chose: no other driver may quietly take its place. */
+      remedy?: string
+    }
 
 export type Inspection =
   | { state: 'running'; since: string; pid?: number; /** What keeps it from going on, and for how long; it needs nobody's hand on the VM. */ trouble?: string }

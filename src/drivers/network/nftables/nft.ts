@@ -36,6 +36,7 @@ export function explainNft(words: string): string {
   const [, why, line = '', indent = '', marks = ''] = /^(?:\S+: )?Error: (.*)\n(.*)\n(\s*)([\^~]+)/m.exec(words) ?? []
   if (why === undefined) return `nft: ${words.trim().slice(0, 500)}`
   const at = line.slice(indent.length, indent.length + marks.length).slice(0, 100)
-  const statement = line.slice(0, indent.length).split(' ; ').at(-1)?.slice(0, 100) ?? ''
+  const before = line.slice(0, indent.length).split(' ; ').at(-1) ?? ''
+  const statement = before.length > 100 ? `${before.slice(0, 40)}…${before.slice(-60)}` : before
   return `nft: ${why} at "${at}"${statement === '' ? '' : ` in "${statement}…"`}`
 }

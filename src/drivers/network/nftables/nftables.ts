@@ -176,7 +176,8 @@ function asFailed(fault: unknown, link?: Link): never {
 
 /** The link whose address, card or public port a complaint points at; of one link alone, that. */
 function culpritIn(complaint: string, put: readonly Link[], mark: string): Link | undefined {
-  const words = new Set(/ at "(.*?)"( in |$)/.exec(complaint)?.[1]?.split(/[\s,"]+/))
+  const [, at = '', before = ''] = / at "(.*?)"(?: in "(.*)…")?$/.exec(complaint) ?? []
+  const words = new Set(`${before.split(/[{,]/).at(-1)} ${at}`.split(/[\s,"{}]+/))
   const [found, ...more] = put.filter(({ ip, ports }) => [ip, tapOf(mark, ip), ...Object.values(ports).map(String)].some((word) => words.has(word)))
   if (found && more.length === 0) return found
   return put.length === 1 ? put[0] : undefined

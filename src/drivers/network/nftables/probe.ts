@@ -17,9 +17,12 @@ export async function probeMachine(home: DriverHome, { subnet }: { subnet: strin
     await warnOfOthers(home)
     return { usable: true, version }
   } catch (fault) {
-    return { usable: false, why: fault instanceof Error ? fault.message : String(fault) }
+    const clash = fault instanceof SubnetClash ? { remedy: 'choose another with --subnet, or take that route away' } : {}
+    return { usable: false, why: fault instanceof Error ? fault.message : String(fault), ...clash }
   }
 }
+
+class SubnetClash extends Error {}
 
 async function versions(): Promise<string> {
   const say = async (program: string, flag: string, packageName: string) => {
@@ -54,7 +57,7 @@ async function checkSubnet(mark: string, subnet: string): Promise<void> {
   const [route, ...more] = clashes(await readRoutes(), subnet, (dev) => dev.startsWith(interfacePrefix(mark)))
   if (!route) return
   const others = more.length === 0 ? '' : ` and ${more.length} more`
-  throw new Error(`the subnet ${subnet} overlaps the route ${routeText(route)}${others} of this machine: choose another with --subnet`)
+  throw new SubnetClash(`the subnet ${subnet} overlaps the route ${routeText(route)}${others} of this machine`)
 }
 
 /** The real rules, with the marks of a server that nobody is: no hook of theirs meets a packet of anybody. */
