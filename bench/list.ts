@@ -9,6 +9,7 @@ import { restart } from './restart.ts'
 import { roundTrip } from './round-trip.ts'
 import { setUp } from './set-up.ts'
 import { tenThousand } from './ten-thousand.ts'
+import { tenThousandPorts } from './ten-thousand-ports.ts'
 
 /** In the order they are run and shown. */
-export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, guestDisk, setUp]
+export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, tenThousandPorts, guestDisk, setUp]

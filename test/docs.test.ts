@@ -28,8 +28,47 @@ test('what docs/architecture.md tells to type works as it stands', { timeout: 60
   }
 })
 
+test('what docs/how-to/operate.md tells to type works as it stands, and the metrics it names are there', { timeout: 120_000 }, async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tt-docs-'))
+  const env: NodeJS.ProcessEnv = { ...process.env, PATH: `${root}:${process.env['PATH']}`, TT_CONFIG: join(dir, 'config.json') }
+  for (const name of ['TT_DATA_DIR', 'TT_SERVER', 'TT_TOKEN']) delete env[name]
+  const script = shellBlocks('docs/how-to/operate.md').join('\n').replaceAll('9600', String(20_000 + (process.pid % 900))).replace('/metrics |', '/metrics | tee metrics |')
+  const metrics = [...readFileSync(join(root, 'docs/how-to/operate.md'), 'utf8').matchAll(/tt_\w+/g)].map(([name]) => name)
+  try {
+    const { out, code } = await new Promise<{ out: string; code: number }>((resolve) => {
+      execFile('sh', ['-eu', '-c', script], { cwd: dir, env, timeout: 110_000 }, (fault, stdout, stderr) => resolve({ out: `${stdout}\n${stderr}`, code: fault ? Number(fault.code ?? 255) : 0 }))
+    })
+    assert.equal(code, 0, out)
+    assert.match(out, /^lifetimeMax +43200 +etc\/ttserver\.json$/m)
+    assert.match(out, / +lifetimeMax +-$/m, 'the reload took it over, and nothing needs a restart')
+    assert.match(out, /^tt_vms\{state="ready"\} 1$/m)
+    assert.match(out, / passed, 0 failed, /)
+    assert.match(out, /1 VM destroyed[^]*\nbox: started\nbox-0\n/, 'what was copied came back')
+    assert.ok(metrics.length > 10)
+    const text = readFileSync(join(dir, 'metrics'), 'utf8')
+    for (const name of metrics) assert.match(text, name.endsWith('_') ? new RegExp(`^${name}`, 'm') : new RegExp(`^${name}[{ ]`, 'm'))
+    assert.deepEqual(readdirSync(dir).filter((name) => name.startsWith('team-')), [], 'and is gone at the end')
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+})
+
+test('README.zh-CN.md is in step with README.md: headings, code blocks and links', () => {
+  const shape = (page: string, other: string) => {
+    const text = readFileSync(join(root, page), 'utf8')
+    assert.equal(text.split('\n').slice(0, 3).filter((line) => line.includes(`](${other})`)).length, 1, `${page} leads to ${other} at its head`)
+    const blocks = text.match(/^```[^]*?^```$/gm) ?? []
+    const prose = blocks.reduce((rest, block) => rest.replace(block, () => ''), text)
+    const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target).filter((target) => target !== other)
+    return { blocks, headings: prose.match(/^#+(?= )/gm), links, points: prose.match(/^- /gm)?.length }
+  }
+  const english = shape('README.md', 'README.zh-CN.md')
+  assert.ok(english.blocks.length > 5 && english.links.length > 10)
+  assert.deepEqual(shape('README.zh-CN.md', 'README.md'), english)
+})
+
 test('links between pages lead somewhere', () => {
-  const pages = ['README.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => join('docs', name))]
+  const pages = ['README.md', 'README.zh-CN.md', ...readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md')).map((name) => join('docs', name))]
   for (const page of pages) {
     for (const [, target = ''] of readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
       if (/^[a-z]+:/.test(target)) continue

@@ -1,35 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Cloud } from '../src/model/cloud.ts'
 import { seen } from '../src/model/cloud-under-test.ts'
-import type { EnvAsked } from '../src/model/env.ts'
-import type { TtError } from '../src/model/errors.ts'
-import type { Resource } from '../src/model/kinds.ts'
-import type { TaskState } from '../src/model/task.ts'
-import { fakeCloud, temporaryDir } from './fake-cloud.ts'
-
-const asked = (more: Partial<EnvAsked> = {}, group: object = {}): EnvAsked => ({ groups: [{ image: 'fake:micro', count: 2, cpu: 1, memMb: 100, diskMb: 100, ...group }], ...more })
-
-/** Puts, and waits for the end of the task of it. */
-async function put(cloud: Cloud, name: string, spec: EnvAsked, options: { task?: string } = {}): Promise<{ env: Resource<'env'>; task: Resource<'task'> }> {
-  const { status } = await cloud.collection('env').put(name, { spec, ...options })
-  const task = await ended(cloud, status?.task ?? '')
-  return { env: await cloud.collection('env').get(name), task }
-}
-
-const ended = (cloud: Cloud, id: string) =>
-  seen(cloud, 'task', (change) => (change.type === 'is' && change.resource.name === id && !['queued', 'running'].includes(change.resource.status?.state ?? '') ? change.resource : undefined))
-const state = (task: Resource<'task'>): TaskState | undefined => task.status?.state
-const refused = (promise: Promise<unknown>) => promise.then(() => assert.fail('it was not refused'), (error: TtError) => error)
-const vms = async (cloud: Cloud, env: string) => (await cloud.collection('vm').list({ under: env })).items
-
-async function ground(more: Omit<Parameters<typeof fakeCloud>[0], 'dir'> = {}) {
-  await using building = new AsyncDisposableStack()
-  const { dir } = building.use(temporaryDir('changes'))
-  const { cloud, store } = building.use(await fakeCloud({ dir, ...more }))
-  const stack = building.move()
-  return { cloud, store, [Symbol.asyncDispose]: () => stack.disposeAsync() }
-}
+import { asked, ended, ground, put, refused, state, vms } from './change-ground.ts'
 
 test('[E06] ports are replaced while the ENV runs, and the task is done when they are in force', async () => {
   await using made = await ground()

@@ -49,6 +49,18 @@ describe('what a host offers', { timeout: 60_000 }, () => {
     await ground.does('env', 'del', 'calm')
   })
 
+  it('a kept disk is an image until it is deleted, and no other image can be', async () => {
+    await ground.does('env', 'add', 'keep', '-s', 'fake:micro', '-D', '300')
+    await ground.does('env', 'del', 'keep', '--keep-disks')
+    const names = async () => ((await ground.json('image', 'list')) as { images: { name: string }[] }).images.map(({ name }) => name).filter((name) => name.startsWith('kept/'))
+    const [name = ''] = await names()
+    assert.match(name, /^kept\/keep\/0-/)
+    assert.match((await ground.tt('image', 'del', 'fake:micro')).stderr, /no disk that was kept/)
+    assert.match((await ground.does('image', 'del', name)).stdout, /deleted/)
+    assert.deepEqual(await names(), [])
+    assert.equal((await ground.tt('image', 'del', name)).code, 6)
+  })
+
   it('[H09] everything but the guests is real without KVM and with no right but to write its directory: no device, no address and no rule is made', async () => {
     const { hosts } = (await ground.json('status', '--server')) as { hosts: { engines: { name: string }[]; network: string; volume: string }[] }
     assert.deepEqual([hosts[0]?.engines.map(({ name }) => name), hosts[0]?.network, hosts[0]?.volume], [['fake'], 'fake', 'fake'])

@@ -43,6 +43,7 @@ interface Entry {
 
 export function workQueue({ world, workers, waitingMost = Infinity, waitLimitMs }: WorkQueueOptions): WorkQueue {
   const entries = new Map<string, Entry>()
+  let closed = false
   const turns = gate(workers)
   const ids = (running: boolean) => [...entries].flatMap(([id, entry]) => (entry.running === running ? [id] : []))
 
@@ -64,6 +65,7 @@ export function workQueue({ world, workers, waitingMost = Infinity, waitLimitMs 
     add<T>(id: string, work: (signal: AbortSignal) => Promise<T>, limits: WorkLimits = {}): Promise<T> {
       const known = entries.get(id)
       if (known) return known.result as Promise<T>
+      if (closed) return Promise.reject(new Error(`${id} cannot wait: the queue was closed`))
       if (entries.size >= workers + waitingMost) return Promise.reject(new Error(`${id} cannot wait: ${waitingMost} works wait already`))
       const entry: Entry = { result: Promise.resolve(), ending: new AbortController(), running: false }
       entries.set(id, entry)
@@ -84,6 +86,7 @@ export function workQueue({ world, workers, waitingMost = Infinity, waitLimitMs 
       return ids(false)
     },
     async [Symbol.asyncDispose]() {
+      closed = true
       const left = [...entries.values()]
       for (const { ending } of left) ending.abort(new Error('the queue was closed'))
       await Promise.allSettled(left.map(({ result }) => result))

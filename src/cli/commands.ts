@@ -45,6 +45,7 @@ export const entries: readonly Entry[] = [
   { words: 'image show', summary: 'Show images in full', load: async () => (await import('./commands/images.ts')).show },
   { words: 'image recipes', summary: 'List the images that the servers build themselves', load: async () => (await import('./commands/images.ts')).recipes },
   { words: 'image build', summary: 'Build an image from its recipe now', load: async () => (await import('./commands/image-build.ts')).build },
+  { words: 'image del', summary: 'Delete images that are kept disks', load: async () => (await import('./commands/image-del.ts')).del },
   { words: 'events', summary: 'Show what happened lately', load: async () => (await import('./commands/events.ts')).events },
   { words: 'reload', summary: 'Let the servers read their settings again', load: async () => (await import('./commands/reload.ts')).reload },
   { words: 'user add', summary: 'Make an account, with a role and a quota', load: async () => (await import('./commands/user-edit.ts')).add },

@@ -15,6 +15,7 @@ import { admit, checkLifetime, checkQuota } from './admission.ts'
 import type { EnvParts } from './parts.ts'
 import { brokenImages, onlineHosts, usableImages } from './facts.ts'
 import { resolved } from './groups.ts'
+import { checkHalted } from './halted.ts'
 import type { LedgerPlan, LedgerState } from './ledger.ts'
 import { growHosts, growthOf } from './placement.ts'
 import { failures, isRepeat, supersedes, taskOf } from './task-records.ts'
@@ -49,6 +50,7 @@ export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, c
   if (old && JSON.stringify(spec) === JSON.stringify(old.value.spec)) return // Nothing to change, so nothing changes.
   if (spec.lifetimeSeconds !== old?.value.spec.lifetimeSeconds || spec.longLife !== old.value.spec.longLife) checkLifetime(spec, limits, subject)
   if (old) checkTime(old.value, spec, world.now())
+  if (old) checkHalted(truth, old.value, spec)
   const verb = verbOf(old?.value.spec, spec)
   if (old && (verb === 'stop' || verb === 'start')) checkInterval(old.value, limits.powerIntervalSeconds, world.now())
   const before = old ? demandOf(old.value.spec) : nothing

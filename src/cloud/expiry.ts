@@ -1,3 +1,4 @@
+import { onClockStep } from '../base/clock-steps.ts'
 import { Loop } from '../base/loop.ts'
 import type { World } from '../base/world.ts'
 import { countVms, demandOf, minus, plus } from '../model/expand.ts'
@@ -10,13 +11,13 @@ import type { EnvParts } from './parts.ts'
 import { supersedes, taskOf } from './task-records.ts'
 import { expiryOf, phaseOf } from './truth.ts'
 
-/** Timers of more than 24 days overflow, and clocks are set. */
+/** Timers of more than 24 days overflow. */
 const longestWaitMs = 6 * 3600 * 1000
 const lookAgainMs = 1000
 
 /** Ends every ENV whose time is over, on the second: removes it, or halts it if that is what was asked for. */
 export function runExpiry(parts: EnvParts): AsyncDisposable {
-  const { store, truth, world, log, ledger, limits } = parts
+  const { store, truth, world, log, ledger } = parts
   const loop = new Loop(
     async (name) => {
       const seen = truth.envs.entry(keys.env(name))
@@ -27,16 +28,16 @@ export function runExpiry(parts: EnvParts): AsyncDisposable {
       if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
       // One that has failed is an explanation that holds nothing: there is nothing to halt, and nothing to give back.
       if (seen.value.spec.atEnd === 'stop' && phaseOf(truth, seen.value)?.phase !== 'failed') await ledger.change((state) => haltingPlan(parts, name, state))
-      else await store.commit(removal(parts, seen, { limitSeconds: limits.changeSeconds }))
+      else await store.commit(removal(parts, seen, { limitSeconds: parts.limits.changeSeconds }))
       log.info('ENV expired', { env: name, uid: seen.value.uid })
       return lookAgainMs // It may have failed in the moment it was to be halted.
     },
     { name: 'expiry', world, width: 4, backoffMs: { first: 5, last: 2000 } },
   )
-  const stop = follow(truth.envs, (_key, now) => now && loop.touch(now.name))
+  const stops = [follow(truth.envs, (_key, now) => now && loop.touch(now.name)), onClockStep(world, () => truth.envs.values().forEach(({ name }) => loop.touch(name)))]
   return {
     async [Symbol.asyncDispose]() {
-      stop()
+      stops.forEach((stop) => stop())
       await loop[Symbol.asyncDispose]()
     },
   }

@@ -4,7 +4,7 @@ import type { ImageSpec } from '../model/image.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import { type HostRecord, keys, lastPart } from '../model/records.ts'
 import { changes } from './changes.ts'
-import { demandOn } from './placement.ts'
+import { demandOn } from './host-demand.ts'
 import type { Truth } from './truth.ts'
 
 /** Hosts whose presence holds; only that of a name, if one is given. */

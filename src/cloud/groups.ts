@@ -29,7 +29,6 @@ export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, 
   const { limits, subject, before } = options
   const olds = (before?.groups ?? []) as FullGroup[]
   const chosen = chosenOf(spec, images, { ...options, olds })
-  const free = nextIndex(olds)
   const taken = new Set<FullGroup>()
   const groups: FullGroup[] = []
   const fresh: FullGroup[] = []
@@ -43,13 +42,12 @@ export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, 
     const changed = mine.map((old) => changedGroup(old, group, { image: images.get(image), stopped: spec.stopped && (before?.stopped ?? false), subject, limits }))
     groups.push(...counted(changed, group.count, fresh, olds))
   }
-  let first = free
-  for (const group of fresh) {
-    groups.push(group.first < 0 ? { ...group, first } : group)
-    first = Math.max(first, nextIndex(groups))
-  }
+  const placed = fresh.filter(({ first }) => first >= 0)
+  checkPlaces(placed, olds, subject)
+  groups.push(...placed)
+  for (const group of fresh) if (group.first < 0) groups.push({ ...group, first: Math.max(nextIndex(olds), nextIndex(groups)) })
   groups.sort((a, b) => a.first - b.first)
-  for (const group of groups) checkGroup(group, olds, limits, subject)
+  checkCopies(groups, olds, limits, subject)
   checkOverlap(groups, subject)
   return { ...spec, groups, kicked: kickedOf(spec, groups, options), exceptions: exceptionsOf(spec, groups, options) }
 }
@@ -57,8 +55,8 @@ export function resolved(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, 
 const nextIndex = (groups: readonly FullGroup[]) => Math.max(0, ...groups.map((group) => group.first + group.count))
 const contains = (group: FullGroup, index: number) => index >= group.first && index < group.first + group.count
 
-/** A group as kept names where it begins; one that people write is known by its name, else its image. */
-const isSame = (old: FullGroup, group: Group, image: string) => old.image === image && old.name === group.name && (group.first === undefined || group.first === old.first)
+/** A group as kept is known by where it begins, and may get another name; one that people write is known by its name and image. */
+const isSame = (old: FullGroup, group: Group, image: string) => old.image === image && (group.first === undefined ? old.name === group.name : group.first === old.first)
 
 /** Which images, each once: two prefixes that pick one image make it once. */
 function chosenOf(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, options: ResolveOptions & { olds: FullGroup[] }): Chosen[] {
@@ -82,18 +80,15 @@ function chosenOf(spec: EnvSpec, images: ReadonlyMap<string, ImageSpec>, options
 /** A group of a living ENV: as it is, but for what was asked to change. What its guests' hardware is can only change while they are halted. */
 function changedGroup(old: FullGroup, asked: Group, { image, stopped, subject, limits }: { image?: ImageSpec; stopped: boolean; subject: string; limits: Limits }): FullGroup {
   const size = sizeOf(asked, subject)
-  const group: FullGroup = { ...old }
+  const { name: _name, flavor: _flavor, ...rest } = old
+  const group: FullGroup = { ...namesIn(asked, subject), ...rest }
   for (const field of ['cpu', 'memMb', 'diskMb'] as const) {
-    const wanted = asked[field] ?? (asked.flavor === old.flavor ? undefined : size?.[field] || undefined)
+    const wanted = asked[field] ?? (group.flavor === old.flavor ? undefined : size?.[field] || undefined)
     if (wanted === undefined || wanted === old[field]) continue
     if (!stopped) fail('not_ready', `${labels[field]} of ${old.image} cannot change from ${unit(field, old[field])} to ${unit(field, wanted)} while its VMs run`, { subject, remedy: `stop it first: \`tt env stop ${subject.replace(/^env\//, '')}\`` })
     if (field === 'diskMb' && wanted < old.diskMb) fail('invalid', `a disk cannot shrink from ${megabytes(old.diskMb)} to ${megabytes(wanted)}`, { subject, remedy: 'make a new ENV' })
-    checkSize(field, wanted, limits, subject)
+    if (asked[field] !== undefined) checkSize(field, wanted, limits, subject)
     group[field] = wanted
-  }
-  if (asked.flavor !== old.flavor) {
-    delete group.flavor
-    if (asked.flavor !== undefined) group.flavor = nameOfFlavor(asked.flavor, subject)
   }
   if (asked.ports !== undefined) group.ports = sortedPorts([...(image?.ports ?? old.ports.filter((port) => port === 22)), ...asked.ports])
   return group
@@ -121,8 +116,7 @@ function filled({ group, image: name }: Chosen, image: ImageSpec, { limits, subj
   const size = sizeOf(group, subject)
   const own = { ...fallbackSize, cpu: image.cpu ?? fallbackSize.cpu, memMb: image.memMb ?? fallbackSize.memMb, diskMb: image.diskMb ?? fallbackSize.diskMb }
   return {
-    ...(group.name === undefined ? {} : { name: group.name }),
-    ...(group.flavor === undefined ? {} : { flavor: nameOfFlavor(group.flavor, subject) }),
+    ...namesIn(group, subject),
     image: name,
     digest: group.digest ?? image.digest,
     engine: group.engine ?? image.engines[0] ?? fail('invalid', `image ${name} names no engine`),
@@ -135,9 +129,10 @@ function filled({ group, image: name }: Chosen, image: ImageSpec, { limits, subj
   }
 }
 
+/** In the order in which they are kept: a group that did not change is equal to the letter. */
+const namesIn = ({ name, flavor }: Group, subject: string) => ({ ...(name === undefined ? {} : { name }), ...(flavor === undefined ? {} : { flavor: knownFlavor(flavor, subject).name }) })
 const sortedPorts = (ports: number[]) => [...new Set(ports)].sort((a, b) => a - b)
 const sizeOf = (group: Group, subject: string): Flavor | undefined => (group.flavor === undefined ? undefined : knownFlavor(group.flavor, subject))
-const nameOfFlavor = (text: string, subject: string) => knownFlavor(text, subject).name
 const knownFlavor = (text: string, subject: string) =>
   flavorOf(text) ?? fail('not_found', `there is no flavor ${shown(text)}`, { subject, remedy: `there are ${flavors.map(({ id, name }) => `${id} ${name}`).join(', ')}` })
 
@@ -155,11 +150,28 @@ function namesOf(group: Group, images: ReadonlyMap<string, ImageSpec>, { broken,
   fail('not_found', `no image begins with ${shown(prefix)}`, { subject, remedy: images.size === 0 ? 'the servers have no images: see `tt image recipes`' : 'see `tt image list`' })
 }
 
-/** What was chosen before is held to no limit that came later. */
-function checkGroup(group: FullGroup, olds: readonly FullGroup[], limits: Limits, subject: string): void {
-  const copies = olds.filter(({ image, name }) => image === group.image && name === group.name).reduce((sum, old) => sum + old.count, 0)
-  if (group.count > limits.copiesMax && group.count > copies) fail('invalid', `the number of copies is ${group.count - 1}, allowed is 0 to ${limits.copiesMax - 1}`, { subject })
+/** Which numbers VMs have is for the group that has them: they do not become VMs of another. */
+function checkPlaces(placed: readonly FullGroup[], olds: readonly FullGroup[], subject: string): void {
+  for (const { first, count } of placed) {
+    const other = olds.find((old) => first < old.first + old.count && old.first < first + count)
+    if (other) fail('invalid', `VMs ${other.first} to ${other.first + other.count - 1} are of another group, of ${other.image}`, { subject, remedy: 'leave out where the group begins' })
+  }
 }
+
+/** What was chosen before is held to no limit that came later. */
+function checkCopies(groups: readonly FullGroup[], olds: readonly FullGroup[], limits: Limits, subject: string): void {
+  const [now, before] = [copiesOf(groups), copiesOf(olds)]
+  for (const [image, count] of now) {
+    if (count > limits.copiesMax && count > (before.get(image) ?? 0)) fail('invalid', `the number of copies is ${count - 1}, allowed is 0 to ${limits.copiesMax - 1}`, { subject })
+  }
+  const last = nextIndex(groups) - 1
+  if (last > highestIndex && last >= nextIndex(olds)) fail('invalid', `the last of its VMs would be number ${last}, allowed is at most ${highestIndex}`, { subject, remedy: 'make a new ENV' })
+}
+
+const copiesOf = (groups: readonly FullGroup[]): Map<string, number> => groups.reduce((counts, { image, count }) => counts.set(image, (counts.get(image) ?? 0) + count), new Map<string, number>())
+
+/** Of a VM: what is kept can be read and put back. */
+const highestIndex = 1_000_000
 
 function checkSize(field: keyof typeof labels, value: number, limits: Limits, subject: string): void {
   const refuse = (rule: string) => fail('invalid', `${labels[field]} is ${value}, allowed is ${rule}`, { subject })

@@ -51,9 +51,11 @@ async function turn(parts: EnvParts, name: string): Promise<number | void> {
 
 async function removeIfEmpty({ truth, ledger, log }: EnvParts, { value: { name, uid } }: ViewEntry<EnvRecord>): Promise<void> {
   if (truth.tally.of(uid).claimed > 0) return
+  let gone = false
   await ledger.change((state) => {
     const seen = truth.envs.entry(keys.env(name))
-    if (seen?.value.uid !== uid || truth.tally.of(uid).claimed > 0) return undefined
+    gone = seen?.value.uid === uid && truth.tally.of(uid).claimed === 0
+    if (!seen || !gone) return undefined
     const released = phaseOf(truth, seen.value)?.released === true
     return {
       ...state,
@@ -65,20 +67,19 @@ async function removeIfEmpty({ truth, ledger, log }: EnvParts, { value: { name, 
       touches: [`env/${name}`],
     }
   })
-  log.info('ENV removed', { env: name, uid })
+  if (gone) log.info('ENV removed', { env: name, uid })
 }
 
 async function judge(parts: EnvParts, env: EnvRecord): Promise<number | void> {
   const { truth, world } = parts
   const phase = phaseOf(truth, env)
   if (phase?.held) return // Its task is in the queue.
-  const { claimed, ready, failed } = truth.tally.of(env.uid)
+  const { ready, failed } = truth.tally.of(env.uid)
   const lost = [...failed].map((id) => parseVmId(id)?.index ?? 0).filter((index) => expandOne(env, index))
   if (lost.length > 0) return settle(parts, env, { phase: 'failed', ...reasons(truth, env, lost) })
-  const vms = countVms(env.spec)
-  const wanted = env.spec.stopped ? 0 : vms
-  // While hosts still hold VMs it has lost, those that are wanted are counted one by one.
-  if ((claimed > vms ? readyOf(truth, env) : ready) >= wanted) return settle(parts, env, { phase: 'ready' })
+  const wanted = env.spec.stopped ? 0 : countVms(env.spec)
+  // Among them may be VMs it has lost meanwhile: once it looks as if they were enough, those that are wanted are counted one by one.
+  if (ready >= wanted && (wanted === 0 || readyOf(truth, env) >= wanted)) return settle(parts, env, { phase: 'ready' })
   const leftMs = Date.parse(phase?.since ?? env.created) + env.spec.deadlineSeconds * 1000 - world.now()
   if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
   const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.state !== 'ready')

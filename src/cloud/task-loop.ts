@@ -55,7 +55,8 @@ type Ending = Pick<TaskRecord, 'state' | 'problem'>
 async function endTasks({ store, truth, world, log }: EnvParts, envUid: string): Promise<number | void> {
   const tasks = [...truth.openTasks.of(envUid)].flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
   const [first] = tasks
-  if (!first || truth.leftOut.has(keys.env(first.value.env))) return // Of an ENV nobody can read nobody knows how far it is.
+  if (!first) return
+  if (truth.leftOut.has(keys.env(first.value.env))) return pruneEveryMs // Of an ENV nobody can read nobody knows how far it is.
   const known = truth.envs.get(keys.env(first.value.env))
   // The ENV and what its hosts have must be no older than its tasks and what its hosts say.
   await truth.reached(Math.max(known ? saidAt(truth, known) : 0, ...tasks.map(({ revision }) => revision)))

@@ -179,7 +179,7 @@ test('[E16] what a driver cannot change of a running guest is refused with what 
   for (const wish of [{ denyOutgoing: true }, { exceptions: { 0: { ports: [22, 80] } } }]) {
     await at.env('a', spec(1, wish))
     at.calls.length = 0
-    await assert.rejects(at.follow('uida', 0), { code: 'unsupported', subject: 'vm/uida.0', remedy: /tt env stop a -m 0/ })
+    await assert.rejects(at.follow('uida', 0), { code: 'unsupported', subject: 'vm/uida.0', remedy: /`tt env stop a`/ })
     assert.deepEqual(at.calls, [])
     await at.follow('uida', 0, false)
     assert.deepEqual(at.calls, ['+uida.0 -'])

@@ -127,10 +127,10 @@ function lastWish(views: HostViews, id: string): Pick<VmSpec, 'id' | 'denyOutgoi
   return (env && expandOne(env, parts.index)) ?? { id, denyOutgoing: true, deny: [] }
 }
 
-function refuseLive({ id, env, index }: VmSpec): never {
+function refuseLive({ id, env }: VmSpec): never {
   fail('unsupported', 'the network driver of this host changes neither the ports of a guest that runs nor what it may reach', {
     subject: `vm/${id}`,
-    remedy: `it holds from its next start: \`tt env stop ${env} -m ${index}\` and \`tt env start ${env} -m ${index}\``,
+    remedy: `it holds from its next start: \`tt env stop ${env}\` and \`tt env start ${env}\``,
   })
 }
 

@@ -156,7 +156,7 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
   if (vm.stopped) return halt(parts, { vm, engine, record: running || !placed ? record : await linked(record), found })
   const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }))
   if (found.state === 'running' && record) {
-    return greet(parts, { vm, engine, record: await linked(record), pid: found.pid })
+    return greet(parts, { vm, engine, record: await linked(record), pid: found.pid, trouble: found.trouble })
   }
   if (found.state === 'running') return destroyLocal(parts, id).then(make)
   if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return make()
@@ -216,13 +216,13 @@ async function failed(parts: Parts, vm: VmSpec, problem: Problem): Promise<void>
 }
 
 /** A running guest: opens its channel, says `booting` until it answers and `ready` then, and keeps its network as wanted. */
-async function greet(parts: Parts, { vm, engine, record, pid }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number }): Promise<void> {
+async function greet(parts: Parts, { vm, engine, record, pid, trouble }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number; trouble?: string }): Promise<void> {
   const channel = parts.guests.meet(vm.id, engine, record.agent ?? parts.images.get(vm.image)?.spec.agent ?? 'none')
   if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
-  if (record.state === state && record.pid === pid && !record.halted && record.ran) return
+  if (record.state === state && record.pid === pid && !record.halted && record.ran && (record.stuck || record.problem?.message === trouble)) return
   const { problem: _problem, halted: _halted, pid: _pid, ...rest } = unstuck(record)
-  await write(parts, vm.id, { ...rest, state, since: iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }) })
+  await write(parts, vm.id, { ...rest, state, since: record.state === state ? record.since : iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }), ...(trouble === undefined ? {} : { problem: { code: 'exhausted', message: trouble } }) })
 }
 
 /** A guest that ended by itself. Before it ever answered that is a failure; later it is its own affair, and told. */

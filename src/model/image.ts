@@ -20,8 +20,8 @@ export const ImageManifest = v.strictObject({
   initrd: v.optional(file),
   disk: v.optional(v.strictObject({ ...file.entries, format: v.picklist(['raw', 'qcow2']), sizeBytes: v.pipe(v.number(), v.integer(), v.minValue(0)) })),
   cmdline: v.optional(v.pipe(v.string(), v.maxLength(2000), v.regex(/^[\x20-\x7e]*$/, 'one line of ASCII'))),
-  /** What answers inside: our agent, or nothing. */
-  agent: v.optional(v.picklist(['rexec', 'none']), 'none'),
+  /** What takes commands: our agent inside, the engine itself, or nothing. */
+  agent: v.optional(v.picklist(['rexec', 'engine', 'none']), 'none'),
   features: v.optional(v.array(v.string()), []),
   defaults: v.optional(
     v.strictObject({

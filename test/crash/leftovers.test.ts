@@ -100,23 +100,3 @@ test('fault 15: what is stopped keeps its disks, on the machine and in the sum, 
   await ground.until([wish], 5000)
   await ground.drop()
 })
-
-test('VMs of an ENV that was stopped before their turn to be made had come are stopped, and are made when it is started', async () => {
-  using home = temporaryDir('early', 'memory')
-  const ground = stage(home.dir, { engine: { startMs: 3000 } })
-  await ground.begin()
-  const envs = ground.cloud().collection('env')
-  const wide = { ...spec(400), lifetimeSeconds: null }
-  const states = async () => new Set(((await ground.drive(ground.cloud().collection('vm').list({ under: 'wide' })))?.answer.items ?? []).map(({ status }) => status?.state))
-  await ground.drive(envs.put('wide', { spec: wide }))
-  await ground.wait(200)
-  await ground.drive(envs.put('wide', { spec: { ...wide, stopped: true } }))
-  await ground.wait(10_000)
-  assert.deepEqual(await states(), new Set(['stopped']))
-  const tasks = (await ground.drive(ground.cloud().collection('task').list()))?.answer.items ?? []
-  assert.deepEqual(tasks.map(({ spec: { verb }, status }) => `${verb} ${status?.state}`).sort(), ['create done', 'stop done'])
-  await ground.drive(envs.put('wide', { spec: wide }))
-  await ground.wait(10_000)
-  assert.deepEqual(await states(), new Set(['ready']))
-  await ground.drop()
-})

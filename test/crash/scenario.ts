@@ -57,18 +57,23 @@ export function scenario(options: ScenarioOptions): Step[] {
   const resizing = (more: object) => (seen: EnvAsked) => ({ groups: seen.groups.map((one) => ({ ...one, ...more })) })
   const counting = (to: number) => (seen: EnvAsked) => ({ groups: seen.groups.map((one) => ({ ...one, count: to })) })
 
-  const steps = [
+  const stop = (name: string) => change(name, () => ({ stopped: true }), (one) => ({ ...one, stopped: true }))
+  const start = (name: string) => change(name, () => ({ stopped: false }), (one) => ({ ...eachVm(one, (each) => ({ ...each, ...(typeof each.starts === 'number' ? { starts: each.starts + 1 } : {}) })), stopped: false }))
+
+  const steps: Step[] = [
     ...(expiring === true ? [add('short', { groups: [group({ count: 2 })], lifetimeSeconds: 30 }, (nowMs) => env([0, 1], 30, nowMs))] : []),
     ...(expiring === true ? [add('halting', { groups: [group({ count: 2 })], lifetimeSeconds: 30, atEnd: 'stop' }, (nowMs) => ({ ...env([0, 1], 30, nowMs), staysAtEnd: true }))] : []),
     add('main', { groups: [group({ count })], lifetimeSeconds: null }, (nowMs) => env([...Array(count).keys()], null, nowMs)),
     ...(failing ? [add('doomed', { groups: [group({ first: 98, count: 2 })], lifetimeSeconds: null }, (nowMs) => ({ ...env([98, 99], null, nowMs), fails: true }))] : []),
-    change('stop', () => ({ stopped: true }), (one) => ({ ...one, stopped: true })),
-    change('resize', resizing({ cpu: 2, diskMb: size.diskMb + 100 }), (one) => eachVm(one, (each) => ({ ...each, cpu: 2, diskMb: size.diskMb + 100 }))),
-    change('start', () => ({ stopped: false }), (one) => ({ ...eachVm(one, (each) => ({ ...each, ...(typeof each.starts === 'number' ? { starts: each.starts + 1 } : {}) })), stopped: false })),
+    stop('stop'),
+    start('start'),
     change('update its life', () => ({ lifetimeSeconds: 7200 }), (one) => ({ ...one, lifetimeSeconds: 7200 })),
     change('deny outgoing', () => ({ denyOutgoing: true }), (one) => eachVm(one, (each) => ({ ...each, denyOutgoing: true }))),
     change('deny', () => ({ deny: ['10.1.2.3', '192.168.0.0/16'] }), (one) => eachVm(one, (each) => ({ ...each, deny: ['10.1.2.3', '192.168.0.0/16'] }))),
     change('change ports', resizing({ ports: [8080, 9090] }), (one) => eachVm(one, (each) => ({ ...each, ports: [8080, 9090] }))),
+    { ...stop('stop to resize'), hurried: false }, // Hardware is changed only of what has halted.
+    change('resize', resizing({ cpu: 2, diskMb: size.diskMb + 100 }), (one) => eachVm(one, (each) => ({ ...each, cpu: 2, diskMb: size.diskMb + 100 }))),
+    start('start with more'),
     change('make one VM different', () => ({ exceptions: { 1: { denyOutgoing: false, ports: [7000] } } }), (one) => ({ ...one, vms: new Map([...one.vms].map(([index, each]) => [index, index === 1 ? { ...each, denyOutgoing: false, ports: [7000] } : each])) })),
     change('grow', counting(count + 2), (one) => ({ ...one, vms: new Map([...one.vms, ...[count, count + 1].map((index) => [index, { ...(one.vms.get(0) ?? vm), starts: vm.starts }] as const)]) })),
     change('kick', () => ({ kicked: [0, count] }), (one) => only(one, (index) => index !== 0 && index !== count)),
@@ -78,5 +83,5 @@ export function scenario(options: ScenarioOptions): Step[] {
     ...(expiring === true ? [remove('halting')] : []),
     ...(failing ? [remove('doomed')] : []),
   ]
-  return hurried ? steps.map((step): Step => ({ waitMs: 100, ...step, hurried })) : steps
+  return hurried ? steps.map((step): Step => ({ waitMs: 100, hurried, ...step })) : steps
 }

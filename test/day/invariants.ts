@@ -39,7 +39,7 @@ export function leftOf({ ground, envs }: Pick<Sight, 'ground' | 'envs'>): void {
     const phase = store.get(`desired/phase/${env.name}`) as PhaseRow | undefined
     const over = endOf(env) <= now
     if (over && env.atEnd === 'stop' && env.state === 'live') {
-      if (row?.spec.stopped) Object.assign(env, { stopped: true, halted: true })
+      if (row?.spec.stopped && !env.halted) Object.assign(env, { stopped: true, halted: true, stoppedMs: now })
       continue
     }
     if (over) env.state = 'leaving'

@@ -8,6 +8,8 @@ export interface DayEnv {
   lifetimeSeconds: number | null
   atEnd: 'delete' | 'stop'
   stopped: boolean
+  /** Since when. */
+  stoppedMs?: number
   /** Its time was over and it was halted for that. */
   halted: boolean
   denyOutgoing: boolean

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -150,5 +150,23 @@ function cpuMs(pid: number): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10
 }
+
+test('[D06] where there are no cgroups guests run without limits, and the engine says so', { skip: probe.usable ? undefined : probe.why, timeout: 60_000 }, (t) => {
+  const script = `
+    import { qemu } from ${JSON.stringify(import.meta.resolve('../../src/drivers/engine/qemu/qemu.ts'))}
+    import { ground } from ${JSON.stringify(import.meta.resolve('../../src/drivers/engine/ground.ts'))}
+    import { demoPlan, testOptions } from ${JSON.stringify(import.meta.resolve('../../src/drivers/engine/qemu/guests.ts'))}
+    const alive = setInterval(() => undefined, 1000)
+    const on = ground({ factory: qemu, options: testOptions, plan: demoPlan })
+    const engine = await on.engine()
+    await engine.start(on.plan('free.0'))
+    console.log((await engine.inspect('free.0')).state, engine.features.limits)
+    await engine.destroy('free.0')
+    await on.clear()
+    clearInterval(alive)`
+  const ran = spawnSync('unshare', ['--mount', 'sh', '-c', 'umount -R /sys/fs/cgroup && exec "$0" --input-type=module --eval "$1"', process.execPath, script], { encoding: 'utf8' })
+  if (/unshare|umount/.test(ran.stderr)) return t.skip(`the cgroup file systems cannot be taken away here: ${ran.stderr.trim()}`)
+  assert.equal(ran.stdout, 'running none: no cgroup file system is mounted\n', ran.stderr)
+})
 
 if (testUid === undefined) test('limits of processor and memory', { skip: 'only root can give VMs cgroups' }, () => undefined)

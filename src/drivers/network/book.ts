@@ -34,14 +34,14 @@ export interface Book {
 export function linkBook(subnet: string, links: readonly Link[] = []): Book {
   const range = cidrOf(subnet) ?? fail('invalid', `the subnet ${shown(subnet)} is no range of addresses`, { remedy: 'write it like 10.77.0.0/16' })
   const byId = new Map<string, Link>()
-  const owners = { address: new Map<string, string>(), MAC: new Map<string, string>(), 'public port': new Map<string, string>() }
+  const owners = byClaim()
   const slices = segments(range)
 
   const drop = (id: string) => {
     const link = byId.get(id)
     if (!link) return
     byId.delete(id)
-    for (const [what, value] of claims(link)) if (owners[what].get(value) === id) owners[what].delete(value)
+    forClaims(link, (what, value) => owners[what].get(value) === id && owners[what].delete(value))
     slices.drop(link)
   }
   const add = (given: Link) => {
@@ -51,7 +51,7 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
     const link = { ...given, ports: { ...given.ports }, deny: denyList(given.deny), peers: sameTexts(known, peers) ? known : peers }
     drop(link.id)
     byId.set(link.id, link)
-    for (const [what, value] of claims(link)) owners[what].set(value, link.id)
+    forClaims(link, (what, value) => owners[what].set(value, link.id))
     slices.add(link)
   }
   links.forEach(add)
@@ -102,20 +102,20 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
       const { put, remove } = change
       const leaving = new Set(remove)
       const fresh = new Set<string>()
-      const taken = new Map<string, string>()
+      const taken = byClaim()
       for (const link of put) {
         checkLink(link, range)
         if (fresh.has(link.id) || leaving.has(link.id)) fail('invalid', 'the link is in the change twice', { subject: `vm/${link.id}` })
         fresh.add(link.id)
       }
       for (const link of put)
-        for (const [what, value] of claims(link)) {
+        forClaims(link, (what, value) => {
           const holder = owners[what].get(value)
           const stays = holder !== undefined && !fresh.has(holder) && !leaving.has(holder)
-          const other = stays ? holder : taken.get(`${what} ${value}`)
+          const other = stays ? holder : taken[what].get(value)
           if (other !== undefined) fail('conflict', `the ${what} ${value} belongs to vm/${other}`, { subject: `vm/${link.id}` })
-          taken.set(`${what} ${value}`, link.id)
-        }
+          taken[what].set(value, link.id)
+        })
       checkSlices(change)
     },
     apply({ put, remove }) {
@@ -132,10 +132,13 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
 }
 
 /** What may belong to one link only. */
-function* claims({ ip, mac, ports }: Link) {
-  yield ['address', ip] as const
-  yield ['MAC', mac] as const
-  for (const port of Object.values(ports)) yield ['public port', String(port)] as const
+type Claim = 'address' | 'MAC' | 'public port'
+const byClaim = (): Record<Claim, Map<string | number, string>> => ({ address: new Map(), MAC: new Map(), 'public port': new Map() })
+
+function forClaims({ ip, mac, ports }: Link, each: (what: Claim, value: string | number) => unknown): void {
+  each('address', ip)
+  each('MAC', mac)
+  for (const inner in ports) each('public port', ports[inner] as number)
 }
 
 /** Ids go into names on the machine and into lines of commands. */

@@ -63,7 +63,7 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
 }
 
 /** The machine's own number, by which licences and agents know it: the same at every start of this VM, and no other's. Version 8 of RFC 9562. */
-export function machineUuid(id: string): string {
+function machineUuid(id: string): string {
   const bytes = createHash('sha256').update(id).digest().subarray(0, 16)
   bytes[6] = 0x80 | ((bytes[6] ?? 0) & 0x0f)
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f)

@@ -42,6 +42,17 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
     effects.act({ kind: 'sysctl', verb: 'change', subject: file }, () => writeFileSync(file, '1'))
   }
 
+  const interfaces = async ({ bridges, taps }: Steps) => {
+    if (bridges.length > 0) {
+      const names = bridges.map(({ name }) => name)
+      await effects.act({ kind: 'bridge', verb: 'make', subject: subjectOf(names) }, () => tell(bridges.flatMap((one) => bridgeCommands(one, ipv6))))
+      names.forEach(openToLocalhost)
+    }
+    if (taps.length === 0) return
+    const names = taps.map(({ name }) => name)
+    await effects.act({ kind: 'tap', verb: 'make', subject: subjectOf(names) }, () => tell(taps.flatMap((one) => tapCommands(one, ipv6))))
+  }
+
   return {
     transact,
     remove,
@@ -50,18 +61,12 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
       ip = iproute(world)
     },
     async take(steps, before = []) {
-      const { bridges, taps } = steps
+      const { taps } = steps
       await remove(steps.replace)
-      if (bridges.length > 0) {
-        const names = bridges.map(({ name }) => name)
-        await effects.act({ kind: 'bridge', verb: 'make', subject: subjectOf(names) }, () => tell(bridges.flatMap((one) => bridgeCommands(one, ipv6))))
-        names.forEach(openToLocalhost)
-      }
-      const names = taps.map(({ name }) => name)
-      if (taps.length > 0)
-        await effects.act({ kind: 'tap', verb: 'make', subject: subjectOf(names) }, () => tell(taps.flatMap((one) => tapCommands(one, ipv6))))
-      await transact([...before, ...elementStatements(mark, steps)])
+      // Rules know interfaces by name and do not mind whether they are there yet.
+      await both(interfaces(steps), transact([...before, ...elementStatements(mark, steps)]))
       // Last, so that no guest says a word before the rules about it hold.
+      const names = taps.map(({ name }) => name)
       if (taps.length > 0)
         await effects.act({ kind: 'tap', verb: 'change', subject: subjectOf(names) }, () => tell(names.map(raiseCommand)))
       await remove(steps.remove)
@@ -71,6 +76,12 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
       await filter[Symbol.asyncDispose]()
     },
   }
+}
+
+/** Waits for the end of both, whatever becomes of them, and then says what went wrong with the first that did. */
+export async function both(...works: Promise<void>[]): Promise<void> {
+  await Promise.allSettled(works)
+  await Promise.all(works)
 }
 
 /** For the journal: the names themselves while they are few, for all of them follow from the mark. */

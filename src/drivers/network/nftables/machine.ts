@@ -6,7 +6,7 @@ import type { Link } from '../network.ts'
 import { bridgePrefix, doomedGroup, interfacePrefix, ipOfTap, sliceOfGateway, tableOf, tapPrefix } from './names.ts'
 import { denyList } from '../deny.ts'
 import type { Segment } from '../segments.ts'
-import { chains, type Elements, elementsOf, elementsOfSlice, type Realm, ruleNames, type SetName, sets } from './ruleset.ts'
+import { addLink, addSlice, chains, type Elements, type Realm, ruleNames, type SetName, sets } from './ruleset.ts'
 import type { Shape } from './shape.ts'
 
 /** What the machine itself says of one server: nothing here comes from memory or a file. */
@@ -195,8 +195,10 @@ export function linksIn(realm: Realm, machine: Shape): Link[] {
     const deny = denyList([...(near.get(ip) ?? []), ...(far ?? [])])
     const link: Link = { id, slice, ip, mac, ports: ports.get(ip) ?? {}, denyOutgoing: machine.elements.has(`deny_out ${ip}`), deny, peers: segment.peers }
     if (owner !== undefined) link.owner = owner
-    const wanted = [...elementsOfSlice(realm, slice, segment), ...elementsOf(realm, link, segment)]
-    return wanted.every(([key, text]) => machine.elements.get(key) === text) ? [link] : []
+    const wanted: Elements = new Map()
+    addSlice(wanted, realm, { slice, segment })
+    addLink(wanted, realm, { link, segment })
+    return [...wanted].every(([key, text]) => machine.elements.get(key) === text) ? [link] : []
   })
 }
 

@@ -12,7 +12,7 @@ import { networkEntries } from '../options.ts'
 import type { Link, NetworkFactory } from '../network.ts'
 import { dhcp } from './dhcp.ts'
 import { giveForwardingBack, turnForwardingOn } from './forwarding.ts'
-import { hands } from './hands.ts'
+import { both, hands } from './hands.ts'
 import { findLeaks } from './leaks.ts'
 import { linksIn, parseTables, readMachine } from './machine.ts'
 import { bridgeOf, gatewayOf, ipOfTap, tapOf } from './names.ts'
@@ -44,19 +44,19 @@ export const nftables: NetworkFactory = async (home, given) => {
   /** Makes the machine hold exactly the links of the book. */
   const converge = async (to: Book): Promise<void> => {
     exact = false
-    await machine.forget()
-    const is = await readMachine(mark)
+    const reading = Promise.all([readMachine(mark), machine.forget()])
+    const wanted = shapeOf(realm, wholeOf(to))
+    const [is] = await reading
     if (is.alien) is.elements.clear()
     turnForwardingOn(home)
-    const steps = stepsBetween(is, shapeOf(realm, wholeOf(to)))
+    const steps = stepsBetween(is, wanted)
     stopExpecting()
     expected += is.rules
     steps.remove.push(...is.strangers)
     const anew = is.alien ? noRuleset(mark) : []
-    await machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)])
+    await both(machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)]), addresses.converge(to))
     exact = true
     stopExpecting = world.after(settleMs * 10, () => (expected = 0))
-    await addresses.converge(to)
   }
 
   const removeAll = async (): Promise<void> => {
@@ -77,7 +77,9 @@ export const nftables: NetworkFactory = async (home, given) => {
     const others = slices.filter((slice) => before.get(slice)?.far.join() !== after.get(slice)?.far.join()).flatMap((slice) => held.on(slice)).filter(({ id }) => !ids.has(id))
     const were = back.put.filter(({ id }) => ids.has(id))
     const now = put.flatMap(({ id }) => held.get(id) ?? [])
-    return { back, slices, steps: stepsBetween(shapeOf(realm, { links: [...were, ...others], segments: before }), shapeOf(realm, { links: [...now, ...others], segments: after })) }
+    const [had, has] = [were, now].map((links) => new Map(links.map(({ id, slice, ip, mac }) => [id, `${slice} ${ip} ${mac}`])))
+    const moved = [...were, ...now].filter(({ id }) => had?.get(id) !== has?.get(id)).map(({ slice }) => slice)
+    return { back, moved: [...new Set(moved)], steps: stepsBetween(shapeOf(realm, { links: [...were, ...others], segments: before }), shapeOf(realm, { links: [...now, ...others], segments: after })) }
   }
 
   const change = async (wish: Change): Promise<Nic[]> => {
@@ -87,11 +89,11 @@ export const nftables: NetworkFactory = async (home, given) => {
     const put = wish.put.filter((link) => !held.has(link))
     // A link that is asked for again must really be there: a tap may have gone with nobody telling us.
     exact &&= wish.put.every((link) => !held.has(link) || isInterface(tapOf(mark, link.ip)))
-    const { back, slices, steps } = applied(held, { put, remove: wish.remove })
+    const { back, moved, steps } = applied(held, { put, remove: wish.remove })
     try {
       if (exact)
         await machine.take(steps).then(
-          () => addresses.follow(held, slices),
+          () => (moved.length > 0 ? addresses.follow(held, moved) : undefined),
           () => converge(held),
         )
       else await converge(held)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { linkOn, subnet } from '../ground.ts'
-import { baseRuleset, elementsOf, elementsOfSlice, elementStatements, noRuleset } from './ruleset.ts'
+import { addLink, addSlice, baseRuleset, type Elements, elementStatements, noRuleset } from './ruleset.ts'
 
 const golden = new URL('golden/ruleset.nft', import.meta.url)
 const mark = 'abcde'
@@ -11,9 +11,12 @@ const usual = { peers: ['10.77.8.0/24'], far: ['192.0.2.0/24'] }
 const link = linkOn(0, 0, { ports: { 22: 40_000, 80: 40_001 }, owner: 4242, denyOutgoing: true, deny: ['10.0.0.0/8', '10.77.0.9', '192.0.2.7'] })
 
 test('the rules of a server, and the elements of a link', () => {
+  const all: Elements = new Map()
+  addSlice(all, realm, { slice: link.slice, segment: usual })
+  addLink(all, realm, { link, segment: usual })
   const statements = [
     ...baseRuleset(realm),
-    ...elementStatements(mark, { removed: ['public 39999', 'cards "ttabcdet1" . 52:54:00:00:00:01 . 10.0.0.1'], added: new Map([...elementsOfSlice(realm, link.slice, usual), ...elementsOf(realm, link, usual)]) }),
+    ...elementStatements(mark, { removed: ['public 39999', 'cards "ttabcdet1" . 52:54:00:00:00:01 . 10.0.0.1'], added: all }),
     ...noRuleset(mark),
   ]
   const text = `${statements.join('\n')}\n`
@@ -22,8 +25,9 @@ test('the rules of a server, and the elements of a link', () => {
 })
 
 test('a link without an owner or ports has fewer elements', () => {
-  const few = elementsOf(realm, { ...link, ports: {}, denyOutgoing: false, deny: ['192.0.2.0/24'], owner: undefined }, usual)
-  assert.deepEqual(few, [
+  const few: Elements = new Map()
+  addLink(few, realm, { link: { ...link, ports: {}, denyOutgoing: false, deny: ['192.0.2.0/24'], owner: undefined }, segment: usual })
+  assert.deepEqual([...few], [
     ['cards "ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2', '"ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 10.77.0.2 comment "network0.0"'],
     ['askers "ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 90520735776770', '"ttabcdet2uw3k2" . 52:54:00:4d:00:02 . 90520735776770'],
   ])

@@ -150,33 +150,35 @@ export const noRuleset = (mark: string): string[] =>
 /** Elements by set and key (`public 40000`): what follows `add element … {`. */
 export type Elements = Map<string, string>
 
-/** The elements of one link, whose slice is as `segment` says. */
-export function elementsOf({ mark, subnet }: Realm, { id, ip, mac, ports, denyOutgoing, deny, owner }: Link, segment: Segment): [key: string, text: string][] {
-  const found: Element[] = [['cards', `"${tapOf(mark, ip)}" . ${mac} . ${ip}`, ` comment "${owner === undefined ? id : `${id}/${owner}`}"`]]
-  found.push(['askers', `"${tapOf(mark, ip)}" . ${mac} . ${parseInt(mac.replaceAll(':', ''), 16)}`])
-  if (denyOutgoing) found.push(['deny_out', ip])
+/** Adds the elements of one link, whose slice is as `segment` says. A host may have tens of thousands, so nothing is made on the way. */
+export function addLink(to: Elements, { mark, subnet }: Realm, { link, segment }: { link: Link; segment: Segment }): void {
+  const { id, ip, mac, ports, denyOutgoing, deny, owner } = link
+  const add = (set: SetName, key: string, rest = '') => to.set(`${set} ${key}`, key + rest)
+  const tap = `"${tapOf(mark, ip)}"`
+  add('cards', `${tap} . ${mac} . ${ip}`, ` comment "${owner === undefined ? id : `${id}/${owner}`}"`)
+  add('askers', `${tap} . ${mac} . ${parseInt(mac.replaceAll(':', ''), 16)}`)
+  if (denyOutgoing) add('deny_out', ip)
   const { near, far } = deny.length === 0 ? { near: deny, far: deny } : denyParts(cidrOf(subnet) as Cidr, deny)
-  for (const address of near) found.push(['near', `${ip} . ${address}`])
-  if (far.join() !== segment.far.join()) found.push(['apart', ip], ...far.map((address): Element => ['denied', `${ip} . ${address}`]))
-  for (const [inner, outer] of Object.entries(ports)) {
-    found.push(['public', String(outer), ` : ${ip} . ${inner}`])
-    found.push(['open', `${outer} . ${ip}`])
+  for (const address of near) add('near', `${ip} . ${address}`)
+  if (far.join() !== segment.far.join()) {
+    add('apart', ip)
+    for (const address of far) add('denied', `${ip} . ${address}`)
   }
-  return found.map(keyed)
+  for (const inner in ports) {
+    const outer = ports[inner] as number
+    to.set(`public ${outer}`, `${outer} : ${ip} . ${inner}`)
+    to.set(`open ${outer} . ${ip}`, `${outer} . ${ip}`)
+  }
 }
 
-/** The elements of a slice as a whole. A bridge of a peer need not be there, and its name does not tell how long the slice is. */
-export function elementsOfSlice({ mark }: Realm, slice: string, { peers, far }: Segment): [key: string, text: string][] {
+/** Adds the elements of a slice as a whole. A bridge of a peer need not be there, and its name does not tell how long the slice is. */
+export function addSlice(to: Elements, { mark }: Realm, { slice, segment }: { slice: string; segment: Segment }): void {
+  const add = (set: SetName, key: string, rest = '') => to.set(`${set} ${key}`, key + rest)
   const bridge = `"${bridgeOf(mark, slice)}"`
-  return [
-    keyed(['within', `${bridge} . ${bridge}`]),
-    ...peers.map((peer) => keyed(['within', `${bridge} . "${bridgeOf(mark, peer)}"`, ` comment "${peer}"`])),
-    ...far.map((address) => keyed(['denied_all', `${slice} . ${address}`])),
-  ]
+  add('within', `${bridge} . ${bridge}`)
+  for (const peer of segment.peers) add('within', `${bridge} . "${bridgeOf(mark, peer)}"`, ` comment "${peer}"`)
+  for (const address of segment.far) add('denied_all', `${slice} . ${address}`)
 }
-
-type Element = [set: SetName, key: string, rest?: string]
-const keyed = ([set, key, rest = '']: Element): [key: string, text: string] => [`${set} ${key}`, key + rest]
 
 /** Elements of one statement: enough to be fast, few enough that a complaint about one can be read. */
 const perStatement = 500
@@ -188,12 +190,15 @@ export function elementStatements(mark: string, { removed, added }: { removed: r
 }
 
 function statements(verb: string, mark: string, elements: Elements): string[] {
-  const bySet = Map.groupBy(elements, ([key]) => key.slice(0, key.indexOf(' ')) as SetName)
-  return [...bySet].flatMap(([set, entries]) =>
-    Array.from({ length: Math.ceil(entries.length / perStatement) }, (_, at) => {
-      const texts = entries.slice(at * perStatement, (at + 1) * perStatement).map(([, text]) => text)
-      return `${verb} element ${sets[set].family} ${tableOf(mark)} ${set} { ${texts.join(', ')} }`
-    }),
+  const bySet = new Map<string, string[]>()
+  for (const [key, text] of elements) {
+    const set = key.slice(0, key.indexOf(' '))
+    const texts = bySet.get(set)
+    if (texts) texts.push(text)
+    else bySet.set(set, [text])
+  }
+  return [...bySet].flatMap(([set, texts]) =>
+    Array.from({ length: Math.ceil(texts.length / perStatement) }, (_, at) => `${verb} element ${sets[set as SetName].family} ${tableOf(mark)} ${set} { ${texts.slice(at * perStatement, (at + 1) * perStatement).join(', ')} }`),
   )
 }
 

@@ -2,7 +2,7 @@ import type { Book } from '../book.ts'
 import type { Link } from '../network.ts'
 import type { Segment } from '../segments.ts'
 import { bridgeOf, gatewayOf, tapOf } from './names.ts'
-import { type Elements, elementsOf, elementsOfSlice, type Realm } from './ruleset.ts'
+import { addLink, addSlice, type Elements, type Realm } from './ruleset.ts'
 
 /** Everything of this server on the machine, as it is or as it should be. */
 export interface Shape {
@@ -42,11 +42,11 @@ export function shapeOf(realm: Realm, { links, segments }: Part): Shape {
   for (const [slice, segment] of segments) {
     const { ip, prefixLength, mac } = gatewayOf(slice)
     shape.bridges.set(bridgeOf(mark, slice), { address: `${ip}/${prefixLength}`, mac, up: true })
-    for (const [key, text] of elementsOfSlice(realm, slice, segment)) shape.elements.set(key, text)
+    addSlice(shape.elements, realm, { slice, segment })
   }
   for (const link of links) {
     shape.taps.set(tapOf(mark, link.ip), { bridge: bridgeOf(mark, link.slice), up: true, ...(link.owner === undefined ? {} : { owner: link.owner }) })
-    for (const [key, text] of elementsOf(realm, link, segments.get(link.slice) as Segment)) shape.elements.set(key, text)
+    addLink(shape.elements, realm, { link, segment: segments.get(link.slice) as Segment })
   }
   return shape
 }
