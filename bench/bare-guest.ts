@@ -34,8 +34,13 @@ export interface BareGuest extends AsyncDisposable {
 const bridge = 'bare0'
 const network = '10.201.0'
 
-/** `qemuImg`: disks are made by that program, not by ours. */
-export async function bareMachine(ground: Ground, { qemuImg = false } = {}): Promise<BareMachine> {
+/** `qemuImg`: disks are made by that program, not by ours. `namespace`: a process in whose network namespace the guests are to be. */
+export async function bareMachine(ground: Ground, { qemuImg = false, namespace }: { qemuImg?: boolean; namespace?: number } = {}): Promise<BareMachine> {
+  const there = namespace === undefined ? [] : ['nsenter', '--net', '--target', String(namespace), '--']
+  const ip = (...args: string[]) => {
+    const [program = '', ...rest] = [...there, 'ip', ...args]
+    return execFileSync(program, rest)
+  }
   const dir = mkdtempSync(join(ground.dir, 'bare-'))
   const image = microImage()
   mkdirSync(join(dir, 'volumes'))
@@ -55,7 +60,7 @@ export async function bareMachine(ground: Ground, { qemuImg = false } = {}): Pro
       const args = argv(checked(plan), { accel: 'tcg', tscKhz, name: `bare-${number}` })
       // Our launcher opens taps as root before it gives that up; QEMU alone opens them itself.
       const own = args.map((argument) => argument.replace('tap,id=net0,fd=3', `tap,id=net0,ifname=${tapOf(number)},script=no,downscript=no`))
-      return bareGuest(own, {
+      return bareGuest([...there, 'qemu-system-x86_64', ...own], {
         dir: mkdtempSync(join(dir, 'guest-')),
         ip: ipOf(number),
         async clear() {
@@ -71,7 +76,6 @@ export async function bareMachine(ground: Ground, { qemuImg = false } = {}): Pro
   }
 }
 
-const ip = (...args: string[]) => execFileSync('ip', args)
 const tapOf = (number: number) => `bare0t${number}`
 const ipOf = (number: number) => `${network}.${2 + (number % 250)}`
 
@@ -99,7 +103,7 @@ function overlayByProgram({ disks }: Plan, image: MicroImage): void {
   for (const { path, sizeBytes } of disks) execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', image.disk, '-F', 'raw', path, String(sizeBytes)])
 }
 
-function bareGuest(args: string[], at: { dir: string; ip: string; clear(): Promise<void> }): BareGuest {
+function bareGuest(command: string[], at: { dir: string; ip: string; clear(): Promise<void> }): BareGuest {
   mkdirSync(join(at.dir, 'run'))
   const log = join(at.dir, 'qemu.log')
   let child: ChildProcess | undefined
@@ -120,7 +124,8 @@ function bareGuest(args: string[], at: { dir: string; ip: string; clear(): Promi
     ip: at.ip,
     start() {
       const fd = openSync(log, 'a')
-      child = spawn('qemu-system-x86_64', args, { cwd: at.dir, stdio: ['ignore', fd, fd] })
+      const [program = '', ...args] = command
+      child = spawn(program, args, { cwd: at.dir, stdio: ['ignore', fd, fd] })
       closeSync(fd)
       ended = new Promise((resolve) => child?.once('exit', resolve))
       channel = rexec({ id: 'bare', dial, world: realWorld, log: silentLog })

@@ -3,6 +3,7 @@ import type { Bench } from './bench.ts'
 import { clientStart } from './client-start.ts'
 import { coldStart } from './cold-start.ts'
 import { guestDisk } from './guest-disk.ts'
+import { guestNetwork } from './guest-network.ts'
 import { idleServer } from './idle-server.ts'
 import { oneLink } from './one-link.ts'
 import { restart } from './restart.ts'
@@ -12,4 +13,4 @@ import { tenThousand } from './ten-thousand.ts'
 import { tenThousandPorts } from './ten-thousand-ports.ts'
 
 /** In the order they are run and shown. */
-export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, tenThousandPorts, guestDisk, setUp]
+export const benches: readonly Bench[] = [coldStart, roundTrip, clientStart, tenThousand, apiRates, restart, idleServer, oneLink, tenThousandPorts, guestDisk, guestNetwork, setUp]

@@ -82,3 +82,17 @@ export async function ground(more: Omit<FakeCloudOptions, 'dir' | 'store'> = {})
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   }
 }
+
+/** What a driver does is held until it is let go. */
+export function barrier() {
+  let held: PromiseWithResolvers<void> | undefined
+  return {
+    hold: () => void (held ??= Promise.withResolvers<void>()),
+    letGo() {
+      held?.resolve()
+      held = undefined
+    },
+    /** Resolves at once, or when what holds is let go. */
+    pass: async () => held?.promise,
+  }
+}

@@ -56,7 +56,7 @@ describe('L09: installed under a prefix', { timeout: 300_000 }, () => {
   test('the unit is one that systemd takes', (context) => {
     const unit = process.getuid?.() === 0 ? join(prefix, 'lib/systemd/system/ttserver.service') : join(prefix, 'share/systemd/user/ttserver.service')
     const text = readFileSync(unit, 'utf8')
-    assert.ok(text.includes(`ExecStart=${prefix}/bin/ttserver --config ${prefix}/etc/tt/ttserver.json`), text)
+    assert.ok(text.includes(`Environment=TT_SERVER_CONFIG=${prefix}/etc/tt/ttserver.json\nExecStart=${prefix}/bin/ttserver\n`), text)
     assert.doesNotMatch(text, /@[A-Z]+@/)
     const verified = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8' })
     if (verified.error) return context.skip(`systemd-analyze is not here: ${verified.error.message}`)

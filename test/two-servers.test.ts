@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { asTtError, TtError } from '../src/model/errors.ts'
 import { type Demand, nothing } from '../src/model/expand.ts'
-import { asked, ended, exact, gone, put, state } from './change-ground.ts'
+import { asked, ended, exact, gone, put, state, vmComes } from './change-ground.ts'
 import { sums, twoServers, type TwoServers } from './two-servers.ts'
 
 const total: Demand = { cpu: 8, memMb: 800, diskMb: 2400, vms: 100 }
@@ -85,13 +85,14 @@ test('fault 14: [B12 D03] a start and a claim of the same room at the same momen
   for (let round = 0; round < 12; round++) {
     await put(one, 'there', asked({ ...host, stopped: true }, { count: 4 }))
     const created = await two.collection('env').put('other', { spec: asked(host, { count: 1 }) })
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * 30))
+    if (round === 0) await vmComes(two, 'other.0', ({ status }) => status?.host === 'one')
+    else await new Promise((resolve) => setTimeout(resolve, Math.random() * 30))
     const started = await put(one, 'there', asked(host, { count: 4 })).then(({ task }) => state(task), (error: { code: string; message: string }) => (refusals++, assert.match(error.message, /not enough cpu on its host one/), 'refused'))
     const made = await ended(two, created.status?.task ?? '')
     assert.ok((started === 'done') !== (state(made) === 'done'), `start ${started}, creation ${state(made)}`)
     await gone(two, 'other', `gone${round}`)
   }
-  assert.ok(refusals > 0, 'the start came first every time')
+  assert.ok(refusals > 0, 'of the first round at least')
   await watched.stop()
   assert.deepEqual(watched.wrong, [])
 })

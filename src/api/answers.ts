@@ -64,6 +64,7 @@ const vmSpec = exactly<VmSpec>()(
     denyOutgoing: v.boolean(),
     deny: v.array(v.string()),
     stopped: v.boolean(),
+    starts: v.number(),
     host: v.optional(v.string()),
   }),
 )

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os'
 import { resolve } from 'node:path'
 import type { RateLimit } from '../api/rate-limit.ts'
 import type { Given } from '../base/arguments.ts'
@@ -114,6 +115,8 @@ export function serverSettings(flags: Given, variables: NodeJS.ProcessEnv, readF
   const own = Object.fromEntries(Object.entries(variables).filter(([name]) => !foreign.includes(name)))
   const file = flags.one('config') ?? variables['TT_SERVER_CONFIG']
   try {
+    // One that is named on the line is meant; that of the environment may be there or not, as a service has it.
+    if (flags.has('config') && readFile(file ?? '') === undefined) throw new Error(`there is no file ${file}`)
     return settingsOf(settle(serverSchema, { flags, env: { variables: own, prefix: 'TT_' }, ...(file === undefined ? {} : { file: { path: file, text: readFile(file) } }) }), variables)
   } catch (fault) {
     fail('invalid', reasonOf(fault), { subject: 'server', remedy: 'see `ttserver --help`' })
@@ -127,7 +130,7 @@ export function settingsOf(settled: Settings<typeof serverSchema>, variables: No
   return {
     address,
     port: values.servPort,
-    publicAddress: values.publicAddress ?? address,
+    publicAddress: values.publicAddress ?? reachable(address),
     imagePaths: values.imagePath,
     cpuTotal: values.cpuTotal,
     cpuOvercommit: values.cpuOvercommit,
@@ -151,6 +154,14 @@ export function settingsOf(settled: Settings<typeof serverSchema>, variables: No
     rateLimit: { perSecond: values.rateLimit, burst: values.rateBurst ?? Math.max(1, values.rateLimit * 2) },
     settled,
   }
+}
+
+/** Where others find a server that listens everywhere: at the first address of this machine that is not its own alone. */
+function reachable(address: string): string {
+  if (address !== '0.0.0.0' && address !== '::') return address
+  const family = address === '::' ? 'IPv6' : 'IPv4'
+  const own = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
+  return own.find((one) => !one.internal && one.family === family && !one.address.startsWith('fe80:'))?.address ?? (family === 'IPv4' ? '127.0.0.1' : '::1')
 }
 
 function tlsOf({ tls, tlsCert, tlsKey }: Values<typeof serverSchema>): TlsSettings {

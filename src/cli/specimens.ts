@@ -28,6 +28,7 @@ export const envOf = (name: string, more: { status?: Partial<EnvStatus>; spec?: 
     exceptions: {},
     deadlineSeconds: 600,
     stopped: false,
+    starts: 0,
     kicked: [],
     ...more.spec,
   },
@@ -43,7 +44,7 @@ export const vmOf = (name: string, more: { status?: Partial<VmStatus>; spec?: Pa
     revision: '7',
     owner: 'ann',
     created,
-    spec: { id: `u${name}`, env, index: Number(index), image: 'micro', digest: 'd1', engine: 'qemu', cpu: 1, memMb: 128, diskMb: 1024, ports: [22], denyOutgoing: false, deny: [], stopped: false, ...more.spec },
+    spec: { id: `u${name}`, env, index: Number(index), image: 'micro', digest: 'd1', engine: 'qemu', cpu: 1, memMb: 128, diskMb: 1024, ports: [22], denyOutgoing: false, deny: [], stopped: false, starts: 0, ...more.spec },
     status: {
       state: 'ready',
       host: 'h1',

@@ -111,7 +111,7 @@ function concernsHosts(old: EnvSpec, spec: EnvSpec): boolean {
  */
 function openUpdate({ truth, world }: EnvParts, uid: string | undefined): ViewEntry<TaskRecord> | undefined {
   const seen = (uid === undefined ? [] : [...truth.openTasks.of(uid)]).flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
-  return seen.find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 500 > world.now())
+  return seen.find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 5000 > world.now())
 }
 
 /** How long an ENV that is being made may take yet: its changes are done after that only. */

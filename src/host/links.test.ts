@@ -56,6 +56,7 @@ const spec = (count: number, more: Partial<EnvSpec> = {}): EnvSpec => ({
   exceptions: {},
   deadlineSeconds: 60,
   stopped: false,
+  starts: 0,
   kicked: [],
   ...more,
 })

@@ -159,7 +159,7 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
     return greet(parts, { vm, engine, record: await linked(record), pid: found.pid, trouble: found.trouble })
   }
   if (found.state === 'running') return destroyLocal(parts, id).then(make)
-  if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot) return make()
+  if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot || (record.state === 'stopped' && vm.starts > (record.starts ?? 0))) return make()
   if (record.state === 'booting' || record.state === 'ready') return mourn(parts, { vm, record, found })
   await linked(record) // One that ended by itself keeps its place until it is started again or goes.
 }
@@ -174,7 +174,7 @@ async function start(parts: Parts, { vm, engine, signal }: { vm: VmSpec; engine:
     const image = await parts.images.resolve(vm.image, { signal })
     if (unwanted()) return
     const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
-    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, image: vm.image, ...place, ...(views.vms.get(keys.vm(vm.id))?.ran ? { ran: true } : {}) }
+    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, image: vm.image, starts: vm.starts, ...place, ...(views.vms.get(keys.vm(vm.id))?.ran ? { ran: true } : {}) }
     await write(parts, vm.id, record)
     await parts.breathe()
     const uid = parts.uidOf(place.ip)

@@ -72,6 +72,8 @@ export const EnvSpec = v.strictObject({
   deadlineSeconds: v.optional(whole(1, 86_400, 's'), 600),
   /** Halted: disks, addresses and ports stay, processes do not. */
   stopped: v.optional(v.boolean(), false),
+  /** VMs that have ended by themselves are started again when it grows. */
+  starts: v.optional(whole(0, 1_000_000_000, 'starts'), 0),
   /** Indices that were taken out, ascending. */
   kicked: v.optional(v.array(whole(0, 1_000_000, '(an index)')), []),
   /** Only this host may run it. */

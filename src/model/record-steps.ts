@@ -14,7 +14,7 @@ export const recordSteps: readonly RecordStep[] = [
     about: 'ENVs say whom they may talk with, what becomes of them at their end, and what is different for single VMs',
     change(key, value) {
       if (!key.startsWith('desired/env/') || !isObject(value) || !isObject(value['spec'])) return value
-      const added = { longLife: false, atEnd: 'delete', keepDisks: false, deny: [], peers: [], exceptions: {} }
+      const added = { longLife: false, atEnd: 'delete', keepDisks: false, deny: [], peers: [], exceptions: {}, starts: 0 }
       return { ...value, spec: { ...added, ...value['spec'] } }
     },
   },

@@ -163,6 +163,8 @@ export interface VmRecord {
   stuck?: number
   /** The machine's boot it was last started in: after a reboot of the host it is started again. */
   boot?: string
+  /** The `starts` it was last started for. */
+  starts?: number
   /** What its disk was made from. */
   image?: string
   /** What answers in it, of the image it was made from: that may be gone or another by now. */

@@ -23,6 +23,8 @@ export interface VmSpec {
   denyOutgoing: boolean
   deny: string[]
   stopped: boolean
+  /** How often it was asked for again after it had ended by itself. */
+  starts: number
   host?: string
 }
 

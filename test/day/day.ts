@@ -27,6 +27,8 @@ export interface Day {
   /** ENVs that were made. */
   made: number
   now(): number
+  /** When the server that lives was started. */
+  upSinceMs(): number
   freshName(): string
   cloudOf(user: number): Cloud
   /** Notes whether there is room for so much more, as far as it can be known. */
@@ -90,6 +92,7 @@ export async function liveDay(ops: readonly Op[], seed: number): Promise<DayOutc
     envs,
     made: 0,
     now: () => ground.world.now(),
+    upSinceMs: () => upSinceMs,
     freshName: () => `e${nextName++}`,
     cloudOf(at) {
       const { name, rights } = users[at] as (typeof users)[number]

@@ -261,7 +261,7 @@ function resize(day: Day, env: DayEnv, op: Op): Deed {
   const expected = ok()
   const changes = size.cpu !== range.cpu || size.memMb !== range.memMb || size.diskMb !== range.diskMb
   if (changes && !env.stopped) expected.reasons.push('not_ready')
-  else if (day.now() - (env.stoppedMs ?? 0) < 30_000) expected.maybe.push('not_ready') // They may still be halting.
+  else if (day.now() - Math.max(env.stoppedMs ?? 0, day.upSinceMs()) < 30_000) expected.maybe.push('not_ready') // They may still be halting.
   if (size.diskMb < range.diskMb) expected.reasons.push('invalid')
   const after = env.ranges.with(at, { ...range, ...size })
   day.room(demand({ ...env, ranges: after }), { owner: env.owner, expected, before: demand(env) })

@@ -42,7 +42,9 @@ async function power(invocation: Invocation, { stopped, verb, going, done }: Tur
     cloud,
     patience,
     async ask(name, task) {
-      const { after } = await changedEnv(cloud, name, { task, call: invocation.call, change: ({ spec }) => (spec.stopped === stopped ? undefined : { ...spec, stopped }) })
+      const ended = verb === 'start' && (await hasEnded(invocation, cloud, name))
+      const change = ({ spec }: Resource<'env'>) => (spec.stopped !== stopped ? { ...spec, stopped } : ended ? { ...spec, starts: spec.starts + 1 } : undefined)
+      const { after } = await changedEnv(cloud, name, { task, call: invocation.call, change })
       if (after.status?.task === task) return { task, going, done }
       const earlier = await goingTask(invocation, cloud, after, verb)
       return earlier === undefined ? { going, done: `${done} already` } : { task: earlier, going, done }
@@ -55,4 +57,12 @@ async function goingTask({ call }: Invocation, cloud: Cloud, { status }: Resourc
   if (status?.task === undefined) return undefined
   const task = await cloud.collection('task').get(status.task, call).catch(() => undefined) // Long over, or not ours to see.
   return task?.spec.verb === verb && task.status && !isOver(task.status.state) ? task.name : undefined
+}
+
+/** Whether it runs but for VMs whose guests ended by themselves: to start it starts these again. */
+async function hasEnded({ call }: Invocation, cloud: Cloud, name: string): Promise<boolean> {
+  const { spec, status } = await cloud.collection('env').get(name, call)
+  if (spec.stopped || status === undefined || status.ready >= status.vms) return false
+  const { items } = await cloud.collection('vm').list({ under: name }, call)
+  return items.some(({ status: vm }) => vm?.state === 'stopped')
 }

@@ -104,10 +104,7 @@ test('peers belong to the slice: the last link says them for all, and they come 
   const back = book.apply({ put: [link('aaaa.9', 9, { peers: other })], remove: [] })
   assert.deepEqual(book.get(a.id)?.peers, other.toSorted())
   book.apply(back)
-  assert.deepEqual(book.links().map(({ id, peers }) => [id, peers]).sort(), [
-    [a.id, one],
-    [b.id, one],
-  ])
+  for (const { id } of [a, b]) assert.deepEqual(book.get(id)?.peers, one)
   assert.deepEqual(book.segments(), new Map([[a.slice, { peers: one, far: [] }]]))
   assert.deepEqual(book.segments(['10.77.4.0/22']), new Map())
 })

@@ -100,11 +100,12 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
     },
     check(change) {
       const { put, remove } = change
+      const rangeOf = remembering(cidrOf) // Thousands of links are on few slices.
       const leaving = new Set(remove)
       const fresh = new Set<string>()
       const taken = byClaim()
       for (const link of put) {
-        checkLink(link, range)
+        checkLink(link, range, rangeOf)
         if (fresh.has(link.id) || leaving.has(link.id)) fail('invalid', 'the link is in the change twice', { subject: `vm/${link.id}` })
         fresh.add(link.id)
       }
@@ -146,10 +147,10 @@ const linkId = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 /** Lower case, and not a group's: its first byte is even. */
 const unicastMac = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/
 
-function checkLink(link: Link, subnet: Cidr): void {
+function checkLink(link: Link, subnet: Cidr, rangeOf: typeof cidrOf): void {
   const refuse = (why: string): never => fail('invalid', why, { subject: `vm/${link.id}` })
   if (!linkId.test(link.id)) fail('invalid', `${shown(link.id)} is no id of a link`)
-  const slice = cidrOf(link.slice) ?? refuse(`the slice ${shown(link.slice)} is no range of addresses`)
+  const slice = rangeOf(link.slice) ?? refuse(`the slice ${shown(link.slice)} is no range of addresses`)
   if (slice.prefixLength < 22 || slice.prefixLength > 30) refuse(`the slice ${link.slice} is not between a /22 and a /30`)
   if (!contains(subnet, slice)) refuse(`the slice ${link.slice} is not in the subnet`)
   const address = ipv4Of(link.ip) ?? refuse(`${shown(link.ip)} is no IPv4 address`)
@@ -161,11 +162,22 @@ function checkLink(link: Link, subnet: Cidr): void {
   if (link.deny.length > denyLimit) refuse(`it denies ${link.deny.length} addresses, ${denyLimit} are allowed`)
   for (const text of link.deny) if (!cidrOf(text)) refuse(`${shown(text)}, which is to be denied, is no IPv4 address and no prefix`)
   for (const text of link.peers) {
-    const peer = cidrOf(text)
+    const peer = rangeOf(text)
     if (!peer || peer.prefixLength < 22 || peer.prefixLength > 30 || !contains(subnet, peer)) refuse(`the peer ${shown(text)} is no slice of the subnet`)
     else if (overlap(peer, slice)) refuse(`the peer ${text} overlaps the slice ${link.slice}`)
   }
   if (link.owner !== undefined && !(Number.isInteger(link.owner) && link.owner >= 0 && link.owner < 2 ** 32 - 1)) refuse(`${link.owner} is no user`)
+}
+
+function remembering<T>(of: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>()
+  return (text) => {
+    const found = known.get(text)
+    if (found !== undefined) return found
+    const made = of(text)
+    known.set(text, made)
+    return made
+  }
 }
 
 const isPort = (port: number) => Number.isInteger(port) && port >= 1 && port <= 65_535
