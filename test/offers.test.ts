@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { cacheDir } from '../src/bin/paths.ts'
 import { envGround, type EnvGround } from './env-ground.ts'
 
+const root = fileURLToPath(new URL('..', import.meta.url))
 /** Few of everything, all of it exact. */
 const small = ['--engine', 'fake', '--cpu-total', '7', '--mem-total', '1111', '--disk-total', '22222', '--vms-max', '5']
 
@@ -55,6 +59,8 @@ describe('what a host offers', { timeout: 60_000 }, () => {
     const names = async () => ((await ground.json('image', 'list')) as { images: { name: string }[] }).images.map(({ name }) => name).filter((name) => name.startsWith('kept/'))
     const [name = ''] = await names()
     assert.match(name, /^kept\/keep\/0-/)
+    assert.equal((await ground.used()).diskMb, 300, 'a kept disk takes room')
+    assert.equal((await ground.tt('env', 'add', 'more', '-s', 'fake:micro', '-D', '22000')).code, 11)
     assert.match((await ground.tt('image', 'del', 'fake:micro')).stderr, /no disk that was kept/)
     assert.match((await ground.does('image', 'del', name)).stdout, /deleted/)
     assert.deepEqual(await names(), [])
@@ -76,5 +82,21 @@ it('L10: what a recipe made is listed with the sha256 of each of its files, and 
     const files = [manifest.kernel, manifest.initrd, manifest.disk].filter((one) => one !== undefined)
     assert.ok(files.length > 0)
     for (const { file, sha256 } of files) assert.equal(createHash('sha256').update(readFileSync(join(dir, file))).digest('hex'), sha256, `${name}/${file}`)
+  }
+})
+
+it('a server that cannot listen says so before it makes anything on the machine', async () => {
+  const { createServer } = await import('node:net')
+  const taken = createServer()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  const { port } = taken.address() as { port: number }
+  const dir = mkdtempSync(join(tmpdir(), 'tt-taken-'))
+  try {
+    const said = spawnSync(join(root, 'ttserver'), ['--serv-port', String(port), '--data-dir', join(dir, 'data'), '--engine', 'fake'], { encoding: 'utf8', timeout: 30_000 })
+    assert.deepEqual([said.status, /another program listens there/.test(said.stderr)], [14, true], said.stderr)
+    assert.deepEqual([existsSync(join(dir, 'data/engine')), existsSync(join(dir, 'data/place.json'))], [false, false])
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+    taken.close()
   }
 })

@@ -158,6 +158,16 @@ function requestIds(world: World): () => string {
   return () => `${run}-${(++count).toString(36)}`
 }
 
+/** Refuses as `listen` would, without a server: before anything is made that a server which cannot listen would leave behind. */
+export async function checkListening(host: string, port: number): Promise<void> {
+  const server = process.getBuiltinModule('node:net').createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (fault: NodeJS.ErrnoException) => reject(listenError(fault, host, port)))
+    server.listen({ host, port }, () => resolve())
+  })
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+}
+
 function listenError(fault: NodeJS.ErrnoException, host: string, port: number): unknown {
   const reasons: Record<string, string> = {
     EADDRINUSE: 'another program listens there',

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { removeAll } from '../base/files.ts'
+import { join } from 'node:path'
+import { hasErrno, removeAll } from '../base/files.ts'
 import { plainEffects } from '../base/effects.ts'
 import { silentLog } from '../base/log.ts'
 import { ended, signalProcess } from '../base/processes.ts'
@@ -52,6 +53,18 @@ async function destroyAll(settings: ServerSettings): Promise<void> {
   await using _ = drivers
   const vms = await clearMachine(drivers)
   await drivers[Symbol.asyncDispose]()
-  removeAll(dataDir)
-  process.stdout.write(`${vms} VM${vms === 1 ? '' : 's'} destroyed and ${dataDir} removed\n`)
+  const left = emptied(dataDir)
+  process.stdout.write(`${vms} VM${vms === 1 ? '' : 's'} destroyed and ${dataDir} ${left ? 'emptied; it is mounted, and stays' : 'removed'}\n`)
+}
+
+/** Removes the directory; one that something is mounted on keeps its name, and gives true. */
+function emptied(dir: string): boolean {
+  try {
+    removeAll(dir)
+    return false
+  } catch (fault) {
+    if (!hasErrno(fault, 'EBUSY')) throw fault
+    for (const name of readdirSync(dir)) removeAll(join(dir, name))
+    return true
+  }
 }

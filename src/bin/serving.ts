@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
-import { apiServer } from '../api/server.ts'
+import { apiServer, checkListening } from '../api/server.ts'
 import { type CrashPoint, journaledEffects } from '../base/effects.ts'
 import { readTextNow, removeAll, writeWhole } from '../base/files.ts'
 import { lag } from '../base/lag.ts'
@@ -67,6 +67,7 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
   await bringUp(whole, log)
   const store = await soundStore(whole, whyNotRecord, log)
   await settleLastLife({ settings, store, world, log, leash })
+  await checkListening(settings.address, settings.port)
   const place = placeOf(dataDir, mark, settings, await clashingSubnets(mark))
   const token = adminToken(dataDir, world)
   const drivers = building.use(

@@ -22,7 +22,7 @@ export const envFlags: readonly Flag[] = [
   { long: 'at-end', value: 'delete|stop', about: 'What happens at its end: it is deleted, or halted and kept', default: 'delete' },
   { long: 'keep-disks', also: ['keep-image'], about: 'Disks of VMs that are taken away stay, as images of its owner' },
   { long: 'deny-outgoing', short: 'n', about: 'Its VMs may not open connections to the outside' },
-  { long: 'deny', value: 'ADDRESS', list: 'commas', about: 'Addresses and prefixes its VMs may not open connections to' },
+  { long: 'deny', value: 'ADDRESS', list: 'commas', about: 'Addresses and prefixes its VMs may not open connections to; of a VM of another ENV on the same server, it cuts both directions' },
   { long: 'peer', value: 'ENV', list: 'commas', of: 'env', about: 'ENVs it may talk with; of another owner, that one must name it too' },
   { long: 'host', value: 'HOST', of: 'host', about: 'Only this host may run it' },
   { long: 'deadline', value: 'SECONDS', about: 'All VMs must answer within this time, else the ENV has failed', default: '600' },

@@ -1,7 +1,7 @@
 import { nearest } from '../base/nearest.ts'
 import { check } from '../model/check.ts'
 import { type EnvAsked, EnvSpec, Group } from '../model/env.ts'
-import { asTtError, fail } from '../model/errors.ts'
+import { asTtError, fail, reasonOf } from '../model/errors.ts'
 import { checkEnvName } from '../model/names.ts'
 
 /** An ENV as a file describes it: of its spec, what the file says and nothing more. */
@@ -20,7 +20,7 @@ export async function declaredIn(text: string, path: string): Promise<Declared[]
   if (text.length > longestText) fail('too_large', `${path} has ${text.length} characters, ${longestText} are allowed`)
   const { isMap, isSeq, LineCounter, parseAllDocuments } = await import('yaml')
   const lines = new LineCounter()
-  const documents = parseAllDocuments(text, { lineCounter: lines, version: '1.2', uniqueKeys: true, stringKeys: true })
+  const documents = readable(path, () => parseAllDocuments(text, { lineCounter: lines, version: '1.2', uniqueKeys: true, stringKeys: true }))
   const at = (offset: number) => `${path}:${lines.linePos(offset).line}`
   const found: Declared[] = []
   for (const document of Array.isArray(documents) ? documents : []) {
@@ -31,7 +31,7 @@ export async function declaredIn(text: string, path: string): Promise<Declared[]
     for (const node of isSeq(contents) ? contents.items : [contents]) {
       const start = rangeOf(node)?.[0] ?? 0
       if (!isMap(node)) fail('invalid', `${at(start)}: an ENV is a map of its name and its fields`, { remedy: 'see `tt env export --help`' })
-      const value: unknown = node.toJS(document)
+      const value = readable(at(start), (): unknown => node.toJS(document))
       const wrongAt = (fields: string, message: string): never => fail('invalid', `${at(offsetOf(node, fields.split('.')) ?? start)}: ${message}`)
       found.push({ ...declared(value as Record<string, unknown>, wrongAt), place: at(start) })
     }
@@ -40,6 +40,15 @@ export async function declaredIn(text: string, path: string): Promise<Declared[]
   const twice = found.find(({ name }, index) => found.findIndex((other) => other.name === name) < index)
   if (twice) fail('invalid', `${twice.place}: ENV ${twice.name} is described twice`)
   return found
+}
+
+/** What the parser makes of it. Aliases that grow without end, and nesting deeper than the stack, are faults of the file that it throws. */
+function readable<T>(place: string, read: () => T): T {
+  try {
+    return read()
+  } catch (thrown) {
+    return fail('invalid', `${place}: it cannot be read: ${reasonOf(thrown)}`)
+  }
 }
 
 function declared({ name, ...fields }: Record<string, unknown>, wrongAt: (fields: string, message: string) => never): Omit<Declared, 'place'> {
@@ -91,15 +100,22 @@ function offsetOf(node: unknown, path: readonly string[]): number | undefined {
 export function describedEnv(name: string, spec: EnvSpec): Record<string, unknown> {
   const usual = usualSpec()
   const fields = Object.entries(spec).filter(([field, value]) => field !== 'groups' && (field === 'lifetimeSeconds' || JSON.stringify(value) !== JSON.stringify(usual[field as keyof EnvSpec])))
-  const several = (group: Group) => spec.groups.filter((other) => other.image === group.image && other.name === group.name).length > 1
-  let next = 0
+  const placed = !areInOrder(spec.groups)
   const groups = spec.groups.map((group) => {
     const { name: own, image, first = 0, count, flavor, cpu, memMb, diskMb, ports } = group
-    const placed = first !== next || several(group)
-    next = Math.max(next, first + count)
     return { ...(own === undefined ? {} : { name: own }), image, ...(placed ? { first } : {}), count, ...(flavor === undefined ? {} : { flavor }), cpu, memMb, diskMb, ports }
   })
   return { name, groups, ...Object.fromEntries(fields) }
+}
+
+/** Whether the groups would be numbered so if none said where it begins; groups of one name have to say it. */
+function areInOrder(groups: readonly Group[]): boolean {
+  let next = 0
+  return groups.every(({ image, name, first = 0, count }) => {
+    const follows = first === next && groups.filter((other) => other.image === image && other.name === name).length === 1
+    next = first + count
+    return follows
+  })
 }
 
 /** What an ENV is of which nothing is said. */

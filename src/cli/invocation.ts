@@ -50,9 +50,9 @@ export function invocation(parts: Pick<Invocation, 'given' | 'json' | 'quiet' | 
     async report(thrown) {
       const error = asTtError(thrown)
       if (error.code === 'cancelled' && terminal.signal.aborted) throw error
-      const problem = problemOf(error)
+      const { refusalJson, refusalText, toldHere } = await import('./refusal.ts')
+      const problem = toldHere(problemOf(error))
       raise(errorCodes[problem.code].exit)
-      const { refusalJson, refusalText } = await import('./refusal.ts')
       await err.write(json ? refusalJson(problem) : refusalText(problem, err.screen()))
       return problem
     },

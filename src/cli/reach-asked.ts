@@ -14,7 +14,7 @@ export const reachFlags: readonly Flag[] = [
   { long: 'no-vm-port', about: 'None but those that the images have' },
   { long: 'deny-outgoing', short: 'n', about: 'VMs may not open connections to the outside' },
   { long: 'allow-outgoing', short: 'y', about: 'They may' },
-  { long: 'deny', value: 'ADDRESS', list: 'commas', about: 'Addresses or prefixes more that VMs may not open connections to' },
+  { long: 'deny', value: 'ADDRESS', list: 'commas', about: 'Addresses or prefixes more that VMs may not open connections to; of a VM of another ENV on the same server, it cuts both directions' },
   { long: 'no-deny', value: 'ADDRESS', list: 'commas', about: 'Those they may again; all for every one' },
   { long: 'peer', value: 'ENV', list: 'commas', of: 'env', about: 'ENVs more it may talk with; of another owner, that one must name it too' },
   { long: 'no-peer', value: 'ENV', list: 'commas', of: 'env', about: 'Those it no longer talks with; all for every one' },
@@ -30,7 +30,8 @@ export function addressesOf(given: Given, flag: string): string[] {
 export function peersOf(given: Given, flag: string): string[] {
   const names = partsOf(given, flag, 'the name of an ENV')
   names.forEach(checkEnvName)
-  return names
+  const self = names.find((name) => flag === 'peer' && given.operands.includes(name))
+  return self === undefined ? names : fail('invalid', `--peer is ${self}, the ENV itself: its VMs reach each other anyway`)
 }
 
 /** Ports of a flag, each once. */
@@ -82,10 +83,7 @@ function denyEdit(given: Given, indices: readonly number[] | undefined): Edit | 
   }
   // Who may reach less than the others keeps that: the change is made to each list.
   return (spec) => {
-    const missing = (list: readonly string[]) => (text: string) => !list.includes(text)
-    const everywhere = [spec.deny, ...Object.values(spec.exceptions).flatMap(({ deny }) => (deny ? [deny] : []))]
-    const nowhere = addressesOf(given, 'no-deny').find((text) => text !== 'all' && everywhere.every((list) => missing(list)(text)))
-    if (nowhere !== undefined) return change([], '--no-deny') && spec
+    checkListed('--no-deny', addressesOf(given, 'no-deny'), [...new Set([...spec.deny, ...Object.values(spec.exceptions).flatMap(({ deny: own = [] }) => own)])])
     const deny = change(spec.deny)
     const changed = (own: readonly string[]) => (same(change(own), deny) ? undefined : change(own))
     return { ...forAll(spec, (old) => (old.deny ? { ...old, deny: changed(old.deny) } : old)), deny }
@@ -102,11 +100,17 @@ function listChange(more: readonly string[], less: readonly string[]): ((list: r
   if (more.includes('all')) fail('invalid', '"all" can be taken away, not added')
   if (more.length === 0 && less.length === 0) return undefined
   return (list, strict) => {
-    const lacking = less.find((text) => text !== 'all' && !list.includes(text))
-    if (strict !== undefined && lacking !== undefined) fail('not_found', `${strict} is ${lacking}, which is not in its list`, { remedy: list.length === 0 ? 'the list is empty' : `the list is ${list.slice(0, 20).join(', ')}` })
+    if (strict !== undefined) checkListed(strict, less, list)
     const left = less.includes('all') ? [] : list.filter((text) => !less.includes(text))
     return [...left, ...more.filter((text) => !left.includes(text))]
   }
+}
+
+/** Refuses to take away what is not there. */
+function checkListed(flag: string, less: readonly string[], list: readonly string[]): void {
+  const lacking = less.filter((text) => text !== 'all' && !list.includes(text))
+  if (lacking.length === 0) return
+  fail('not_found', `${flag} is ${lacking.slice(0, 20).join(', ')}, which ${lacking.length === 1 ? 'is' : 'are'} not in its list`, { remedy: list.length === 0 ? 'the list is empty' : `the list is ${list.slice(0, 20).join(', ')}` })
 }
 
 const forAll = (spec: EnvSpec, change: (old: Exception) => Exception): EnvSpec => ({ ...spec, exceptions: cleaned(Object.fromEntries(Object.entries(spec.exceptions).map(([index, old]) => [index, change(old)]))) })

@@ -1,5 +1,6 @@
 import type { Resource } from '../model/kinds.ts'
 import { type Clock, endsSoon } from './env-columns.ts'
+import type { Peering } from './peering.ts'
 
 /** The shapes of --json. They are a promise to programs: fields are added, never changed or left out; what is not known is null. */
 
@@ -49,6 +50,9 @@ export const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
 })
 
 export const envWithVms = (env: Resource<'env'>, vms: readonly Resource<'vm'>[], clock: Clock) => ({ ...envShape(env, clock), vms: vms.map(vmShape) })
+
+/** Beside `peers`, which are those the ENV names: who talks with it in truth. */
+export const peeringShape = ({ env, namedBy, talks }: Peering) => ({ env, namedBy, talks })
 
 export const taskShape = ({ name, owner, created, spec, status }: Resource<'task'>) => ({
   id: name,

@@ -26,5 +26,4 @@ export const painted = (text: string, colour: Colour | undefined, screen: Screen
 /** The text in at most `width` characters. */
 export const cut = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`)
 
-/** `3 VMs`, `1 VM`. */
-export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+export { counted } from '../model/units.ts'

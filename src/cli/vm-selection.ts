@@ -2,7 +2,7 @@ import type { Flag, Given } from '../base/arguments.ts'
 import type { Call } from '../model/call.ts'
 import type { Cloud } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
-import { checkEnvName, matchesPrefix, shown } from '../model/names.ts'
+import { checkEnvName, matchesPrefix, parseVmName, shown } from '../model/names.ts'
 import type { VmSelection } from '../model/session.ts'
 
 /** The flags that narrow a command to some of an ENV's VMs: whoever fits one of them is meant. */
@@ -14,11 +14,17 @@ export const selectionFlags: readonly Flag[] = [
 /** The VMs that names and flags pick, checked before anybody is asked. */
 export function selectionOf(given: Given): VmSelection {
   const envs = [...new Set(given.operands)]
+  envs.forEach(checkNotVm)
   envs.forEach(checkEnvName)
   const prefixes = given.all('os-prefix')
   if (prefixes.includes('')) fail('invalid', '--os-prefix is "", allowed is a prefix that is not empty')
   const indices = [...new Set(given.all('vm-id').map(indexOf))]
   return { envs, ...(prefixes.length > 0 ? { prefixes } : {}), ...(indices.length > 0 ? { indices } : {}) }
+}
+
+function checkNotVm(name: string): void {
+  const vm = parseVmName(name)
+  if (vm) fail('invalid', `${shown(name)} is not the name of an ENV but of a VM`, { subject: `vm/${name}`, remedy: `say \`${vm.env} -m ${vm.index}\`` })
 }
 
 const indexOf = (text: string): number =>

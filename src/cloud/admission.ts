@@ -3,7 +3,7 @@ import { type EnvAsked, EnvSpec, type FullGroup } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
 import { countVms, type Demand, demandOf } from '../model/expand.ts'
 import type { HostRecord } from '../model/records.ts'
-import { duration, megabytes } from '../model/units.ts'
+import { counted, duration, megabytes } from '../model/units.ts'
 import type { UserSpec } from '../model/user.ts'
 
 /** What a cloud allows a single request; settings of the server. */
@@ -56,7 +56,7 @@ export function admit(spec: EnvSpec, options: { before: Demand; used: Demand; ho
     const total = hosts.reduce((sum, host) => sum + host.total[field], 0)
     const free = total - used[field] + before[field]
     if (wanted[field] <= free || wanted[field] <= before[field]) continue
-    fail('exhausted', `not enough ${label}: ${unit(total)} in all, ${unit(used[field] - before[field])} used, ${unit(wanted[field])} wanted for ${countVms(spec)} VMs`, {
+    fail('exhausted', `not enough ${label}: ${unit(total)} in all, ${unit(used[field] - before[field])} ${usedBy(before)}, ${unit(wanted[field])} wanted for ${counted(countVms(spec), 'VM')}`, {
       subject,
       remedy: 'delete an ENV, ask for less, or add a host',
     })
@@ -75,11 +75,14 @@ function checkFits(group: FullGroup, hosts: HostRecord[], subject: string): void
 }
 
 const resources = [
-  { field: 'cpu', label: 'cpu', unit: (value: number) => `${value} cpus` },
+  { field: 'cpu', label: 'cpu', unit: (value: number) => counted(value, 'cpu') },
   { field: 'memMb', label: 'memory', unit: megabytes },
   { field: 'diskMb', label: 'disk', unit: megabytes },
   { field: 'vms', label: 'room for VMs', unit: String },
 ] as const
+
+/** What an ENV has already is not counted as used where it asks for a change. */
+const usedBy = (before: Demand) => (resources.some(({ field }) => before[field] > 0) ? 'used by others' : 'used')
 
 /** A life longer than the cloud allows needs `longLife`; no end at all says so itself. */
 export function checkLifetime({ lifetimeSeconds, longLife }: EnvSpec, limits: Limits, subject: string): void {
@@ -95,7 +98,7 @@ export function checkQuota(wanted: Demand, options: { before: Demand; used: Dema
     if (total === undefined || wanted[field] <= before[field]) continue
     const others = used[field] - before[field]
     if (others + wanted[field] > total) {
-      fail('exhausted', `not enough ${label} in the quota of ${owner}: ${unit(total)} in all, ${unit(others)} used, ${unit(wanted[field])} wanted`, { subject, remedy: 'delete an ENV, ask for less, or ask an admin for more' })
+      fail('exhausted', `not enough ${label} in the quota of ${owner}: ${unit(total)} in all, ${unit(others)} ${usedBy(before)}, ${unit(wanted[field])} wanted`, { subject, remedy: 'delete an ENV, ask for less, or ask an admin for more' })
     }
   }
 }
@@ -106,6 +109,6 @@ export function checkHost(name: string, host: HostRecord | undefined, { used, be
   for (const { field, label, unit } of resources) {
     const others = used[field] - before[field]
     if (after[field] <= before[field] || others + after[field] <= host.total[field]) continue
-    fail('exhausted', `not enough ${label} on its host ${name}: ${unit(host.total[field])} in all, ${unit(others)} used, ${unit(after[field])} wanted`, { subject, remedy: 'stop or delete another ENV there' })
+    fail('exhausted', `not enough ${label} on its host ${name}: ${unit(host.total[field])} in all, ${unit(others)} ${usedBy(before)}, ${unit(after[field])} wanted`, { subject, remedy: 'stop or delete another ENV there' })
   }
 }

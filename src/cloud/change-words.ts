@@ -1,6 +1,6 @@
 import type { EnvSpec } from '../model/env.ts'
 import { countVms } from '../model/expand.ts'
-import { duration } from '../model/units.ts'
+import { counted, duration } from '../model/units.ts'
 
 /** What is different between two specs of one ENV, in words for people; empty if nothing is. */
 export function changeWords(before: EnvSpec, now: EnvSpec): string[] {
@@ -9,7 +9,7 @@ export function changeWords(before: EnvSpec, now: EnvSpec): string[] {
   const kicked = now.kicked.filter((index) => !before.kicked.includes(index))
   if (before.stopped !== now.stopped) words.push(now.stopped ? 'its VMs are to halt' : 'its VMs are to start')
   if (kicked.length > 0) words.push(kicked.length === 1 ? `VM ${kicked[0]} was kicked` : `${kicked.length} VMs were kicked`)
-  if (are !== were - kicked.length) words.push(`${were - kicked.length} VMs became ${are}`)
+  if (are !== were - kicked.length) words.push(`${counted(were - kicked.length, 'VM')} became ${are}`)
   if (before.lifetimeSeconds !== now.lifetimeSeconds) words.push(now.lifetimeSeconds === null ? 'it has no end any more' : `it lives ${duration(now.lifetimeSeconds)} from its creation`)
   if (before.denyOutgoing !== now.denyOutgoing) words.push(now.denyOutgoing ? 'outgoing connections are denied' : 'outgoing connections are allowed')
   const differ = (pick: (spec: EnvSpec) => unknown) => JSON.stringify(pick(before)) !== JSON.stringify(pick(now))

@@ -13,7 +13,7 @@ import type { Write } from '../store/store.ts'
 import type { ViewEntry } from '../store/view.ts'
 import { admit, checkLifetime, checkQuota } from './admission.ts'
 import type { EnvParts } from './parts.ts'
-import { brokenImages, onlineHosts, usableImages } from './facts.ts'
+import { brokenImages, forEnvs, onlineHosts, usableImages } from './facts.ts'
 import { resolved } from './groups.ts'
 import { checkHalted } from './halted.ts'
 import type { LedgerPlan, LedgerState } from './ledger.ts'
@@ -56,7 +56,7 @@ export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, c
   const before = old ? demandOf(old.value.spec) : nothing
   const growth = old && growthOf(old.value.spec, spec)
   // What asks for no more is not refused because a host is away: an ENV must be given time, or be halted, whoever blinks.
-  const wanted = growth?.any === false ? demandOf(spec) : admit(spec, { before, used, hosts: onlineHosts(truth), subject })
+  const wanted = growth?.any === false ? demandOf(spec) : admit(spec, { before, used, hosts: onlineHosts(truth).map(forEnvs), subject })
   const account = truth.users.get(keys.user(owner))
   if (account) checkQuota(wanted, { before, used: usedBy(truth, owner), quota: account.spec.quota, owner, subject })
 
@@ -111,7 +111,7 @@ function concernsHosts(old: EnvSpec, spec: EnvSpec): boolean {
  */
 function openUpdate({ truth, world }: EnvParts, uid: string | undefined): ViewEntry<TaskRecord> | undefined {
   const seen = (uid === undefined ? [] : [...truth.openTasks.of(uid)]).flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
-  return seen.find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 5000 > world.now())
+  return seen.find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 500 > world.now())
 }
 
 /** How long an ENV that is being made may take yet: its changes are done after that only. */

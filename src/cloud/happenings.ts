@@ -26,13 +26,13 @@ export function happenings(truth: Truth, world: World, tell: (happening: Happeni
   const ofEnv = (env: EnvRecord, event: string, message: string) => say(`env/${env.name}`, event, message, { owner: env.owner, env: env.name })
   const ofVm = fewer(world, {
     one: (env, { index, event, message }) => say(`vm/${vmName(env.name, index)}`, event, message, { owner: env.owner, env: env.name }),
-    rest: (env, event, count) => ofEnv(env, event, `${count} more VMs ${event}`),
+    rest: (env, event, count) => ofEnv(env, event, `${count} more ${count === 1 ? 'VM' : 'VMs'} ${event}`),
   })
 
   const env = (now: EnvRecord | undefined, before: EnvRecord | undefined) => {
     if (before && before.uid !== now?.uid) ofEnv(before, 'removed', 'it is gone, with all that was in it')
     if (!now) return
-    if (before?.uid !== now.uid) return ofEnv(now, 'created', `${countVms(now.spec)} VMs of ${[...new Set(now.spec.groups.map(({ image }) => image))].join(', ')}`)
+    if (before?.uid !== now.uid) return ofEnv(now, 'created', `${counted(countVms(now.spec), 'VM')} of ${[...new Set(now.spec.groups.map(({ image }) => image))].join(', ')}`)
     if (now.removing !== undefined) return before.removing === undefined ? ofEnv(now, 'removing', 'its VMs are being destroyed') : undefined
     if (now.expired !== undefined && before.expired === undefined) return ofEnv(now, 'expired', 'its time is over, and its VMs are halted')
     const words = changeWords(before.spec, now.spec)
@@ -43,7 +43,7 @@ export function happenings(truth: Truth, world: World, tell: (happening: Happeni
     const record = truth.envs.get(keys.env(name))
     if (record?.uid !== now.uid) return
     const [first] = now.problems ?? []
-    if (now.phase === 'ready') ofEnv(record, 'ready', record.spec.stopped ? 'its VMs are halted' : `${countVms(record.spec)} VMs are ready`)
+    if (now.phase === 'ready') ofEnv(record, 'ready', record.spec.stopped ? 'its VMs are halted' : countVms(record.spec) === 1 ? 'its VM is ready' : `${countVms(record.spec)} VMs are ready`)
     if (now.phase === 'failed') ofEnv(record, 'failed', first ? `${first.vm === undefined ? '' : `${first.vm}: `}${first.problem.message}` : 'no reason is known')
   }
   const vm = (now: VmRecord | undefined, before: VmRecord | undefined) => {
@@ -65,7 +65,7 @@ export function happenings(truth: Truth, world: World, tell: (happening: Happeni
     for (const { value } of truth.claims.entries()) if (value.host === name) lost.set(value.env, (lost.get(value.env) ?? 0) + 1)
     for (const [envName, count] of lost) {
       const record = truth.envs.get(keys.env(envName))
-      if (record) ofEnv(record, 'lost', `${count} VMs are on ${name}, which does not answer`)
+      if (record) ofEnv(record, 'lost', `${counted(count, 'VM')} ${count === 1 ? 'is' : 'are'} on ${name}, which does not answer`)
     }
   }
   const images = (host: string, now: HostRecord, before: HostRecord) => {

@@ -21,7 +21,7 @@ export async function ledgerFinding(parts: EnvParts, { fix }: { fix: boolean }):
 }
 
 const fields = ['cpu', 'memMb', 'diskMb', 'vms'] as const
-const words = (demand: Demand) => `${demand.vms} VMs, ${demand.cpu} cpu, ${demand.memMb} MB of memory, ${demand.diskMb} MB of disk`
+const words = (demand: Demand) => `${counted(demand.vms, 'VM')}, ${counted(demand.cpu, 'cpu')}, ${demand.memMb} MB of memory, ${demand.diskMb} MB of disk`
 const sumOf = (truth: Truth) => truth.envs.values().reduce((sum, env) => (phaseOf(truth, env)?.released ? sum : plus(sum, demandOf(env.spec))), nothing)
 
 const looksMost = 100

@@ -4,7 +4,7 @@ import { fullGroups } from '../model/expand.ts'
 import { type EnvRecord, type GrowthRecord, keys } from '../model/records.ts'
 import type { Write } from '../store/store.ts'
 import { checkHost } from './admission.ts'
-import { onlineHosts } from './facts.ts'
+import { forEnvs, onlineHosts } from './facts.ts'
 import { demandOn } from './host-demand.ts'
 import type { Truth } from './truth.ts'
 
@@ -35,7 +35,7 @@ export function growHosts(truth: Truth, env: EnvRecord, { spec, now }: { spec: E
   const hosts = [...truth.tally.of(env.uid).hosts.keys()].filter((host) => {
     const [before, after] = [demandOn(truth, host, env), demandOn(truth, host, { ...env, spec })]
     if (after.cpu <= before.cpu && after.memMb <= before.memMb && after.diskMb <= before.diskMb) return false
-    checkHost(host, onlineHosts(truth, host)[0], { used: demandOn(truth, host), before, after, subject })
+    checkHost(host, onlineHosts(truth, host).map(forEnvs)[0], { used: demandOn(truth, host), before, after, subject })
     return true
   })
   const claimed = hosts.map((host) => ({ key: keys.claiming(host), expect: truth.claimings.entry(keys.claiming(host))?.revision ?? ('absent' as const) }))

@@ -80,10 +80,10 @@ async function endTasks({ store, truth, world, log }: EnvParts, envUid: string):
   return next
 }
 
-/** How a task has ended, if it has; `env` is the one it is of, unless that is gone. One that waits for its turn begins or fails with that. */
+/** How a task has ended, if it has; `env` is the one it is of, unless that is gone. */
 function endingOf(truth: Truth, { value: task, revision }: ViewEntry<TaskRecord>, env: EnvRecord | undefined): Ending | undefined {
   if (!env) return task.verb === 'remove' ? { state: 'done' } : { state: 'cancelled', problem: { code: 'cancelled', message: 'the ENV was deleted', subject: `env/${task.env}` } }
-  if (env.removing !== undefined || task.state === 'queued') return undefined // What a removal supersedes is ended with it.
+  if (env.removing !== undefined) return undefined // What a removal supersedes is ended with it.
   const phase = phaseOf(truth, env)
   if (phase?.phase === 'failed') return { state: 'failed', problem: { code: 'failed', message: 'the ENV failed', subject: `env/${env.name}`, ...phase.problems?.[0]?.problem } }
   if (task.verb === 'create') return phase?.phase === 'ready' ? { state: 'done' } : undefined

@@ -2,7 +2,7 @@ import { randomHex } from '../base/world.ts'
 import { check } from '../model/check.ts'
 import type { Collection } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
-import { demandOf, nothing, plus } from '../model/expand.ts'
+import { type Demand, demandOf, nothing, plus } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
 import { checkUserName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart, type UserRecord } from '../model/records.ts'
@@ -10,6 +10,7 @@ import { UserSpec } from '../model/user.ts'
 import type { ViewEntry } from '../store/view.ts'
 import { changes } from './changes.ts'
 import { checkRevision, checkUid } from './expected.ts'
+import { keptMb } from './facts.ts'
 import type { EnvParts } from './parts.ts'
 import { retried } from './retried.ts'
 import { builtInUser } from './token-meaning.ts'
@@ -94,5 +95,8 @@ function userResource(truth: Truth, { value: record, revision }: ViewEntry<UserR
 
 const envsOf = (truth: Truth, owner: string): EnvRecord[] => truth.envs.values().filter((env) => env.owner === owner)
 
-/** What all ENVs of the user ask for together. */
-export const usedBy = (truth: Truth, owner: string) => envsOf(truth, owner).reduce((sum, env) => (phaseOf(truth, env)?.released ? sum : plus(sum, demandOf(env.spec))), nothing)
+/** What all ENVs of the user ask for together, and the disks that were kept of earlier ones. */
+export function usedBy(truth: Truth, owner: string): Demand {
+  const asked = envsOf(truth, owner).reduce((sum, env) => (phaseOf(truth, env)?.released ? sum : plus(sum, demandOf(env.spec))), nothing)
+  return plus(asked, { ...nothing, diskMb: truth.hosts.values().reduce((sum, host) => sum + keptMb(host, owner), 0) })
+}

@@ -27,7 +27,7 @@ export const data: Check = async (ground) => {
     if (why !== undefined) found.push(strange(ground, entry, why))
     if (!isRecordKey(entry.key)) found.push({ check: 'data', state: 'poor', message: `nobody here knows records such as ${entry.key}`, remedy: 'a newer version may have written it: nothing is done to it' })
   }
-  return found.length > 0 ? found : [{ check: 'data', state: 'good', message: `${items.length} records, all of them sound` }]
+  return found.length > 0 ? found : [{ check: 'data', state: 'good', message: items.length === 1 ? '1 record, and it is sound' : `${items.length} records, all of them sound` }]
 }
 
 /** A record this version cannot read. What it can be without is taken out, kept aside and named; what VMs hang on stays where it is. */

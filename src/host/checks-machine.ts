@@ -31,13 +31,13 @@ export const network: Check = async (ground) => {
   const still = new Set(settled(ground))
   const lost = wanted.filter((id) => !held.has(id) && still.has(id))
   const poor = ((await network.findings?.()) ?? []).map((finding) => ({ check: 'network', state: 'poor' as const, ...finding }))
-  if (lost.length === 0) return [{ check: 'network', state: 'good', message: `the machine holds the links of all ${wanted.length} VMs (driver version ${probe.version})` }, ...poor]
+  if (lost.length === 0) return [{ check: 'network', state: 'good', message: `the machine holds the links of ${wanted.length === 1 ? 'the one VM' : `all ${wanted.length} VMs`} (driver version ${probe.version})` }, ...poor]
   return [
     ...poor,
     {
       check: 'network',
       state: 'bad',
-      message: `${lost.length} of ${wanted.length} VMs have lost their place on the network: ${lost.slice(0, shownLinks).join(', ')}${lost.length > shownLinks ? ', …' : ''}`,
+      message: `${lost.length} of ${counted(wanted.length, 'VM')} ${lost.length === 1 ? 'has lost its' : 'have lost their'} place on the network: ${lost.slice(0, shownLinks).join(', ')}${lost.length > shownLinks ? ', …' : ''}`,
       remedy: '`tt doctor --fix` makes it anew; a guest whose card is gone must be stopped and started after it',
       mend: mendNetwork,
     },

@@ -10,6 +10,7 @@ import type { VolumeDriver } from '../drivers/volume/volume.ts'
 import { fail, reasonOf } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
 import type { EngineFact, UnusableFact } from '../model/host.ts'
+import type { ImageSpec } from '../model/image.ts'
 import { lastPart } from '../model/records.ts'
 import type { Leak, Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
@@ -125,7 +126,7 @@ export async function runHost(options: HostOptions): Promise<Host> {
   refresh = presence.refresh
   refresh() // What changed while the first facts were told.
   const able = ({ engine, image }: { engine: string; image: string }) => engines.has(engine) && images.specs()[image] !== undefined
-  building.use(runClaims({ name, store, views, world, log, total: () => options.total, able }))
+  building.use(runClaims({ name, store, views, world, log, total: () => ({ ...options.total, diskMb: options.total.diskMb - keptMb(images.specs()) }), able }))
   for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))
   const leaks = () => findLeaks(machine)
   const examine = doctor({ ...options, ...machine, store: store.leftOut?.whole ?? store, images, imageDirs: () => options.images.dirs, cacheDir: options.images.cacheDir, clockBegan: world.now() - world.ticks() })
@@ -151,3 +152,6 @@ function checkSubnet(links: Link[], subnet: string): void {
 /** An engine's features as other hosts and people see them. */
 const factsOf = ({ features }: Engine): Record<string, boolean | string> =>
   Object.fromEntries(Object.entries(features).map(([feature, value]) => [feature, typeof value === 'boolean' ? value : Array.isArray(value) ? value.join(' ') : String(value)]))
+
+/** MB of disk that images kept from disks take: room that VMs do not get. */
+const keptMb = (images: Record<string, ImageSpec>): number => Object.values(images).reduce((sum, { owner, diskMb }) => sum + (owner === undefined ? 0 : diskMb), 0)

@@ -244,6 +244,7 @@ async function halt(parts: Parts, { vm, engine, record, found }: { vm: VmSpec; e
     await engine.stop(vm.id, stopGraceMs)
   }
   if (!record || (record.halted && record.state === 'stopped')) return
+  if (found.state === 'stopped') await engine.stop(vm.id, 0) // A stop that was cut short has left what only a running guest needs.
   const { pid: _pid, problem: _problem, ...rest } = unstuck(record)
   await write(parts, vm.id, { ...rest, state: 'stopped', halted: true, since: iso(parts.world) })
 }

@@ -14,6 +14,9 @@ export function duration(seconds: number): string {
   return pair(seconds, 86_400, 'd', 3600, 'h')
 }
 
+/** `3 VMs`, `1 VM`. */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
 const pair = (seconds: number, big: number, bigName: string, small: number, smallName: string) => {
   const rest = Math.floor((seconds % big) / small)
   return `${Math.floor(seconds / big)} ${bigName}${rest > 0 ? ` ${rest} ${smallName}` : ''}`

@@ -11,11 +11,12 @@ import { reportFailure } from '../failure.ts'
 import { patienceOf, waitFlags } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
 import { limitText } from '../moments.ts'
+import { peerRemarks } from '../peering.ts'
 import { progress } from '../progress.ts'
 import { envShape, envWithVms } from '../shapes.ts'
 import { table } from '../table.ts'
 import { checkDone, taskOver } from '../task-waiting.ts'
-import { counted } from '../text.ts'
+import { counted, visible } from '../text.ts'
 
 /** VMs beyond these are counted, not listed, once they are ready. */
 const listedVms = 50
@@ -43,6 +44,7 @@ export const add: Action = {
     const began = terminal.world.ticks()
     const task = randomHex(terminal.world, 8)
     const env = await cloud.collection('env').put(name, { spec, uid: randomHex(terminal.world, 8), task, expect: 'absent' }, call)
+    for (const remark of await peerRemarks(cloud, env, { added: spec.peers ?? [], removed: [], call })) await invocation.note(`tt: ${visible(remark)}`)
     if (!wait) return tellMade(invocation, env)
     const made = await awaited(invocation, cloud, { env, task, limitMs })
     if (made.status?.phase === 'failed') return reportFailure(invocation, made)

@@ -1,25 +1,33 @@
+import { fail } from '../../model/errors.ts'
 import type { Action } from '../invocation.ts'
 import { rawOrGrouped } from '../raw-or-grouped.ts'
 import { rawPrinter } from '../raw-printer.ts'
 import { type FramePrinter, heard } from '../vm-frames.ts'
 import { prefixedPrinter } from '../vm-output.ts'
+import type { Result } from '../vm-results.ts'
 import { isOneAtMost, oneOrMore, selectionFlags, selectionOf } from '../vm-selection.ts'
 
 /** `tt env logs NAME…`. */
 export const logs: Action = {
   operands: [{ name: 'NAME', many: true, of: 'env' }],
   flags: [...selectionFlags, { long: 'follow', short: 'f', about: 'Go on with what comes; of several VMs line by line, behind their names' }],
-  details: ['The serial line shows what the kernel and the first programs of a guest say, also where no command can be run. Of one VM its bytes are passed on as they are.'],
+  details: ['The serial line shows what the kernel and the first programs of a guest say, also where no command can be run. Of one VM its bytes are passed on as they are. With --json there is one document at the end: {"logs":[{"vm","text"}]}, with "textBase64" for what is not UTF-8, and "problem" where there is no log.'],
   examples: [
     { line: 'tt env logs demo -m 0', about: 'how demo.0 booted' },
     { line: 'tt env logs demo -f', about: 'all of them, as they go' },
   ],
   async run(invocation) {
-    const { given, terminal, call, report } = invocation
+    const { given, json, terminal, call, report, printJson } = invocation
     const vms = selectionOf(given)
     const follow = given.has('follow')
+    if (json && follow) fail('invalid', '--json is one document at the end, and with --follow there is no end', { remedy: 'leave one of them out' })
     const cloud = await invocation.cloud()
     const session = await cloud.open({ type: 'logs', vms, follow }, call)
+    if (json) {
+      const { resultPrinter } = await import('../vm-results.ts')
+      const { status } = await heard(session, resultPrinter((results) => printJson({ logs: results.map(logShape) })), invocation)
+      return invocation.raise(status)
+    }
     const options = { terminal, report, endless: true }
     const one = isOneAtMost(vms)
     const count = () => oneOrMore(cloud, vms, call)
@@ -29,3 +37,5 @@ export const logs: Action = {
     invocation.raise(status)
   },
 }
+
+const logShape = ({ vm, stdout, stdoutBase64, problem }: Result) => ({ vm, ...(stdoutBase64 === undefined ? { text: stdout ?? '' } : { textBase64: stdoutBase64 }), ...(problem === undefined ? {} : { problem }) })

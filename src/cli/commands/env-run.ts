@@ -20,7 +20,7 @@ export const run: Action = {
     { long: 'prefix', about: 'Every line as soon as it comes, behind the name of its VM' },
   ],
   details: [
-    'It runs in all VMs at the same time. If that is one VM, its output is passed on byte by byte as it comes, so that it can stand in a pipe. If there are several, the output of each is shown whole under a headline once it has ended, standard output and standard error apart; --prefix shows lines as they come instead. With --json there is one document at the end: {"results":[{"vm","image","address","code" or "signal" or "problem","stdout","stderr"}]}, and output that is not UTF-8 stands under stdoutBase64 and stderrBase64.',
+    'It runs in all VMs at the same time, and in none if one of the ENVs does not exist. If that is one VM, its output is passed on byte by byte as it comes, so that it can stand in a pipe. If there are several, the output of each is shown whole under a headline once it has ended, standard output and standard error apart; --prefix shows lines as they come instead. With --json there is one document at the end: {"results":[{"vm","image","address","code" or "signal" or "problem","stdout","stderr"}]}, and output that is not UTF-8 stands under stdoutBase64 and stderrBase64.',
     'The exit status is the highest of all: that of the command in a guest, 128 and the number of the signal that killed it, or, for a VM that could not run it, that of the error, such as 10 where the VM has no agent. So it is 0 only if the command ran in every VM and every one said 0.',
   ],
   examples: [

@@ -7,7 +7,8 @@ import { problemLines } from '../failure.ts'
 import type { Action, Invocation } from '../invocation.ts'
 import type { Sight } from '../live.ts'
 import { ago } from '../moments.ts'
-import { envShape, envWithVms, vmShape } from '../shapes.ts'
+import { type Peering, peeringsOf, silentLines } from '../peering.ts'
+import { envShape, envWithVms, peeringShape, vmShape } from '../shapes.ts'
 import { table } from '../table.ts'
 import { counted, painted, visible } from '../text.ts'
 
@@ -29,7 +30,8 @@ export const show: Action = {
     names.forEach(checkEnvName)
     const soonMs = soonOf(invocation)
     const cloud = await invocation.cloud()
-    const found = await Promise.allSettled(names.map((name) => envAndVms(cloud, name, invocation)))
+    const all = envsOf(cloud, invocation)
+    const found = await Promise.allSettled(names.map((name) => envAndVms(cloud, name, { ...invocation, all })))
     const shown = found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     if (invocation.given.has('watch') && shown.length > 0) {
       for (const one of found) if (one.status === 'rejected') await invocation.report(one.reason)
@@ -38,7 +40,7 @@ export const show: Action = {
       return live(invocation, sights(invocation, cloud, { known, soonMs, states: latest(cloud, 'env', { which: { all: true }, ...invocation }) }))
     }
     const clock = clockOf(invocation, soonMs)
-    if (invocation.json) await invocation.printJson({ envs: shown.map(({ env, vms }) => envWithVms(env, vms, clock)) })
+    if (invocation.json) await invocation.printJson({ envs: shown.map(({ env, vms, peerings }) => ({ ...envWithVms(env, vms, clock), peerings: peerings.map(peeringShape) })) })
     else if (shown.length > 0) await invocation.print(shown.map((one) => envText(invocation, one, clock)).join('\n\n'))
     for (const one of found) if (one.status === 'rejected') await invocation.report(one.reason)
   },
@@ -47,17 +49,24 @@ export const show: Action = {
 interface EnvAndVms {
   env: Resource<'env'>
   vms: Resource<'vm'>[]
+  peerings: Peering[]
 }
 
-async function envAndVms(cloud: Cloud, name: string, { call }: Pick<Invocation, 'call'>): Promise<EnvAndVms> {
-  const [env, vms] = await Promise.all([cloud.collection('env').get(name, call), cloud.collection('vm').list({ under: name }, call)])
-  return { env, vms: vms.items }
+type Envs = Iterable<Resource<'env'>>
+
+async function envAndVms(cloud: Cloud, name: string, { call, all }: Pick<Invocation, 'call'> & { all: Envs | Promise<Envs> }): Promise<EnvAndVms> {
+  const [env, vms, envs] = await Promise.all([cloud.collection('env').get(name, call), cloud.collection('vm').list({ under: name }, call), all])
+  return { env, vms: vms.items, peerings: peeringsOf(env, envs) }
 }
+
+/** All ENVs there are to see: any of them may name one that is shown. */
+const envsOf = async (cloud: Cloud, { call }: Pick<Invocation, 'call'>): Promise<Envs> => (await cloud.collection('env').list({ all: true }, call)).items
 
 /** One ENV for people: a headline, what is wrong with it, its VMs. */
-function envText({ terminal }: Invocation, { env, vms }: EnvAndVms, clock: Clock): string {
+function envText({ terminal }: Invocation, { env, vms, peerings }: EnvAndVms, clock: Clock): string {
   const screen = terminal.out.screen()
   const { status, spec } = env
+  const talks = peerings.flatMap(({ env: name, talks: may }) => (may ? [name] : []))
   const words = [
     stateOf(env, clock.nowMs),
     `${status?.ready ?? 0} of ${counted(status?.vms ?? vms.length, 'VM')} ready`,
@@ -68,14 +77,14 @@ function envText({ terminal }: Invocation, { env, vms }: EnvAndVms, clock: Clock
     ...(spec.keepDisks ? ['keeps its disks'] : []),
     ...(spec.denyOutgoing ? ['no outgoing connections'] : []),
     ...(spec.deny.length > 0 ? [`may not reach ${spec.deny.join(' ')}`] : []),
-    ...(spec.peers.length > 0 ? [`talks with ${spec.peers.join(' ')}`] : []),
+    ...(talks.length > 0 ? [`talks with ${talks.join(' ')}`] : []),
     ...(spec.host === undefined ? [] : [`on ${spec.host} only`]),
   ]
   const troubled = new Set(status?.problems?.map(({ vm }) => vm))
   const others = vms.flatMap(({ name, status: at }) => (at?.problem && !troubled.has(name) ? [{ vm: name, problem: at.problem }] : []))
   const problems = problemLines([...(status?.problems ?? []), ...others], status?.more)
   const rows = vms.length === 0 ? 'It has no VMs.' : table(vms, vmColumns(vms), screen)
-  return `${painted(env.name, 'bold', screen)}: ${visible(words.join(', '))}\n${problems}${exceptionLines(env)}\n${rows}`
+  return `${painted(env.name, 'bold', screen)}: ${visible(words.join(', '))}\n${problems}${exceptionLines(env)}${silentLines(peerings).map((line) => `${visible(line)}\n`).join('')}\n${rows}`
 }
 
 /** What is different for single VMs of it. */
@@ -102,12 +111,12 @@ interface Watched {
 async function* sights(invocation: Invocation, cloud: Cloud, { known, soonMs, states }: Watched): AsyncGenerator<Sight> {
   for await (const envs of states) {
     const there = [...known].filter(([name, uid]) => envs.get(name)?.uid === uid)
-    const read = await Promise.allSettled(there.map(([name]) => envAndVms(cloud, name, invocation)))
+    const read = await Promise.allSettled(there.map(([name]) => envAndVms(cloud, name, { ...invocation, all: envs.values().toArray() })))
     const seen = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])) // One that failed went away in between: the next state says so.
     const clock = clockOf(invocation, soonMs)
     const rows: Sight['rows'] = new Map(
-      seen.flatMap(({ env, vms }): [string, { shape: object; line(): string }][] => [
-        [env.name, { shape: envShape(env, clock), line: () => `${env.name}: ${stateOf(env, clock.nowMs)}, ${env.status?.ready ?? 0} of ${counted(env.status?.vms ?? 0, 'VM')} ready` }],
+      seen.flatMap(({ env, vms, peerings }): [string, { shape: object; line(): string }][] => [
+        [env.name, { shape: { ...envShape(env, clock), peerings: peerings.map(peeringShape) }, line: () => `${env.name}: ${stateOf(env, clock.nowMs)}, ${env.status?.ready ?? 0} of ${counted(env.status?.vms ?? 0, 'VM')} ready` }],
         ...vms.map((vm): [string, { shape: object; line(): string }] => [vm.name, { shape: vmShape(vm), line: () => table([vm], vmColumns([vm]), invocation.terminal.out.screen()).split('\n')[1] ?? '' }]),
       ]),
     )

@@ -10,10 +10,11 @@ import { patienceOf, spanMs, waitFlags } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
 import { without } from '../kicks-asked.ts'
 import { until } from '../moments.ts'
+import { peerRemarks } from '../peering.ts'
 import { progress } from '../progress.ts'
 import { type Begun, changeEach, envNames } from '../several.ts'
 import { rollOf } from '../silent-vms.ts'
-import { counted } from '../text.ts'
+import { counted, visible } from '../text.ts'
 
 /** How long a VM has to say that it lives. */
 const defaultLimitMs = 5000
@@ -63,7 +64,7 @@ export const update: Action = {
             return edit || dead.length > 0 ? askedOf(without(spec, dead), name) : undefined
           },
         })
-        return begunOf(invocation, before, after, { task, kicksDead })
+        return begunOf(invocation, before, after, { task, kicksDead, remarks: await remarksOn(invocation, cloud, before, after) })
       },
     })
   },
@@ -77,8 +78,14 @@ async function silentOf(invocation: Invocation, cloud: Cloud, { name, spec }: Re
   return silent
 }
 
+/** Also of names that were in the list already: to ask again is to want to know. */
+function remarksOn({ given, call }: Invocation, cloud: Cloud, before: Resource<'env'>, after: Resource<'env'>): Promise<string[]> {
+  const removed = before.spec.peers.filter((name) => !after.spec.peers.includes(name))
+  return peerRemarks(cloud, after, { added: after.spec.peers.filter((name) => given.all('peer').includes(name)), removed, call })
+}
+
 /** What the put has changed, as far as the ENV's record says. */
-function begunOf({ terminal }: Invocation, before: Resource<'env'>, after: Resource<'env'>, { task, kicksDead }: { task: string; kicksDead: boolean }): Begun {
+function begunOf({ terminal }: Invocation, before: Resource<'env'>, after: Resource<'env'>, { task, kicksDead, remarks }: { task: string; kicksDead: boolean; remarks: string[] }): Begun {
   const found = differences(before.spec, after.spec)
   const kicked = after.spec.kicked.filter((index) => !before.spec.kicked.includes(index)).map((index) => vmName(after.name, index))
   const made = after.status?.task === task
@@ -88,7 +95,7 @@ function begunOf({ terminal }: Invocation, before: Resource<'env'>, after: Resou
     ...(made ? { task } : {}),
     done: `${found.length > 0 ? 'changed' : 'unchanged'}, ${ends}${out}`,
     going: `being changed, ${ends}${out}`,
-    lines: differenceLines(found, terminal.out.screen()),
-    more: { state: found.length > 0 ? 'changed' : 'unchanged', task: made ? task : null, expires: after.status?.expires ?? null, kicked },
+    lines: [...differenceLines(found, terminal.out.screen()), ...remarks.map((remark) => `  ! ${visible(remark)}`)],
+    more: { state: found.length > 0 ? 'changed' : 'unchanged', task: made ? task : null, expires: after.status?.expires ?? null, kicked, remarks },
   }
 }
