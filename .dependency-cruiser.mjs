@@ -158,7 +158,7 @@ const builtinRules = [
 
 const proofRules = [
   rule('tests-seen-by-tests', 'Nothing but tests imports tests.', { path: '^(src|bench|script)/', pathNot: test }, { path: test }),
-  rule('suites-seen-by-tests', 'Nothing but tests imports the suite of a contract.', { path: '^(src|bench|script)/', pathNot: test }, { path: suite }),
+  rule('suites-seen-by-tests', 'Nothing but tests, and the suite it is a part of, imports the suite of a contract.', { path: '^(src|bench|script)/', pathNot: proof }, { path: suite }),
   rule(
     'runner-seen-by-tests',
     'node:test and node:assert are for tests and suites.',

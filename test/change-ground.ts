@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Cloud } from '../src/model/cloud.ts'
 import { seen } from '../src/model/cloud-under-test.ts'
 import type { EnvAsked } from '../src/model/env.ts'
@@ -95,4 +97,18 @@ export function barrier() {
     /** Resolves at once, or when what holds is let go. */
     pass: async () => held?.promise,
   }
+}
+
+/** A directory with images that the fake engine runs. */
+export function imageDir(names: readonly string[], defaults: object = { cpu: 1, memMb: 128, diskMb: 1024, ports: [] }): { dir: string } & Disposable {
+  const made = temporaryDir('images', 'memory')
+  const old = new Date('2020-01-01')
+  for (const name of names) {
+    const folder = join(made.dir, name)
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'kernel'), 'none')
+    writeFileSync(join(folder, 'image.json'), JSON.stringify({ format: 1, name, engines: ['fake'], boot: 'kernel', kernel: { file: 'kernel', sha256: '0'.repeat(64) }, defaults }))
+    for (const file of ['kernel', 'image.json']) utimesSync(join(folder, file), old, old)
+  }
+  return made
 }

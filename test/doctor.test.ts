@@ -122,7 +122,7 @@ test('a link that somebody took from a VM is found missing and made anew', async
   await ready(made.cloud, 'e')
   const [first = ''] = (await network?.inspect()) ?? []
   await network?.change({ put: [], remove: [first] })
-  assert.match(bad(await examined(made.cloud))[0]?.message ?? '', new RegExp(`1 of 2 VMs have lost.*${first}`))
+  assert.match(bad(await examined(made.cloud))[0]?.message ?? '', new RegExp(`1 of 2 VMs has lost.*${first}`))
   const mended = bad(await examined(made.cloud, true))
   assert.deepEqual(mended.map(({ check, fixed }) => [check, fixed]), [['network', true]])
   assert.equal((await network?.inspect())?.length, 2)

@@ -78,7 +78,7 @@ describe('a server with a certificate of its own', () => {
     assert.equal((await far(['env', 'list'])).code, 0)
     assert.equal((await far(['env', 'list', '--server', `127.0.0.1:${server.port}`])).code, 0, 'a known key is asked by TLS also when nobody said so')
     const plain = await far(['env', 'list', '--server', `http://127.0.0.1:${server.port}`])
-    assert.deepEqual([plain.code, plain.stderr], [2, 'tt: this server speaks TLS only (invalid)\n  use https://\n'])
+    assert.deepEqual([plain.code, plain.stderr], [2, 'tt: this server speaks TLS only (invalid)\n  `tt config --tls` shows its fingerprint; `--trust` or `--fingerprint` keeps it, and https:// before the address asks by TLS\n'])
   })
 
   it('J03: keeps its key over restarts; another key is refused until somebody says otherwise', async () => {

@@ -170,7 +170,7 @@ describe('users of a server', { timeout: 300_000 }, () => {
     await well(admin('user', 'update', 'ann', '--vms', '3', '--cpu-num', '2', '--mem-size', '1024'))
     await well(ann('env', 'add', 'two', ...small, '-d', '1'))
     const refused = await ann('env', 'add', 'third', ...small)
-    assert.deepEqual([refused.code, /not enough cpu in the quota of ann: 2 cpus in all, 2 cpus used, 1 cpus wanted/.test(refused.stderr)], [11, true], refused.stderr)
+    assert.deepEqual([refused.code, /not enough cpu in the quota of ann: 2 cpus in all, 2 cpus used, 1 cpu wanted/.test(refused.stderr)], [11, true], refused.stderr)
     assert.match((await well(ann('user', 'list'))).stdout, /^ann +user +- +1 +2\/3 +2\/2 +256 MB\/1 GB +2 GB +-$/m)
     await well(admin('user', 'update', 'ann', '--cpu-num', 'none'))
     await well(ann('env', 'add', 'third', ...small))

@@ -49,7 +49,7 @@ async function checkNobodyInside(settings: ServerSettings, world: World): Promis
     const left = processesWith(`tt-${mark}-`)
     if (left.length === 0) return
     if (world.ticks() >= end) {
-      fail('conflict', `VMs of this server run on since it was started with --on-exit keep: ${left.length} processes`, {
+      fail('conflict', `VMs of this server run on since it was started with --on-exit keep: ${left.length === 1 ? '1 process' : `${left.length} processes`}`, {
         subject: 'server',
         remedy: 'start it with --on-exit keep and delete its ENVs, or `ttserver down --destroy`',
       })

@@ -104,6 +104,7 @@ const refused: [line: string, status: number, why: RegExp][] = [
   ['--deny all', 2, /"all" can be taken away, not added/],
   ['--no-deny 192.0.2.1', 6, /--no-deny is 192.0.2.1, which is not in its list/],
   ['--no-peer web', 6, /--no-peer is web, which is not in its list/],
+  ['--peer db,demo', 2, /--peer is demo, the ENV itself/],
   ['--peer web -m 1', 2, /--peer is for whole ENVs/],
   ['-C 2 -m 1', 2, /--vm-id goes with --vm-port/],
   ['-n -m 9', 6, /ENV demo has no VM 9/],
@@ -127,6 +128,15 @@ for (const [line, expected, why] of refused)
     assert.match(err.split('\n')[0] ?? '', why)
     assert.deepEqual([status, cloud.puts], [expected, []])
   })
+
+test('an address that cannot be taken from a list is named, and the list as it is', async () => {
+  const spec = { deny: ['10.0.0.0/8'], exceptions: { 2: { deny: ['192.0.2.1'] } } }
+  const refusalOf = async (line: string) => (await rehearse(`env update demo ${line}`, demo(spec))).err
+  assert.equal(await refusalOf('--no-deny 192.0.2.9'), 'tt: --no-deny is 192.0.2.9, which is not in its list (not_found)\n  the list is 10.0.0.0/8, 192.0.2.1\n')
+  assert.match(await refusalOf('--no-deny 10.0.0.0/8,192.0.2.9'), /^tt: --no-deny is 192\.0\.2\.9, which is not/)
+  assert.match(await refusalOf('--no-deny 192.0.2.9,192.0.2.1,192.0.2.8'), /^tt: --no-deny is 192\.0\.2\.9, 192\.0\.2\.8, which are not/)
+  assert.match(await refusalOf('--no-deny 10.0.0.0/8 -m 2'), /the list is 192\.0\.2\.1\n/)
+})
 
 test('G05: one unknown VM keeps all in, also one that was taken out before', async () => {
   const { status, err, cloud } = await rehearse('env update demo --kick-vm 0,1', demo({ kicked: [1] }))

@@ -103,7 +103,10 @@ for (const [file, why] of wrong)
 
 test('a text that would grow without end is refused', async () => {
   const bomb = `name: web\na: &a [${'x,'.repeat(99)}x]\n${'bcdefgh'.replace(/./g, (letter, at: number) => `${letter}: &${letter} [${`*${'abcdefg'[at]},`.repeat(99)}1]\n`)}`
-  await assert.rejects(declaredIn(bomb, 'env.yaml'))
+  const { status, err } = await apply(bomb)
+  assert.match(err, /^tt: env\.yaml:1: it cannot be read: .*alias.* \(invalid\)\n$/i)
+  assert.equal(status, 2)
+  await assert.rejects(declaredIn(`name: web\ndeny: ${'['.repeat(100_000)}`, 'env.yaml'), { code: 'invalid', message: /^env\.yaml/ })
   await assert.rejects(declaredIn('#'.repeat(5 << 20), 'env.yaml'), /allowed/)
 })
 

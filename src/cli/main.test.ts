@@ -128,6 +128,8 @@ shows('env-run-lost', ['env', 'run', 'demo', ...command], { frames: [began('demo
 shows('env-run-broken', ['env', 'run', 'demo', '-m0', ...command], { frames: [began('demo.0'), { broken: problem('unavailable', 'the connection to the server broke') }] })
 shows('env-run-stopped', ['env', 'run', 'halted', ...command], { opening: problem('not_ready', 'ENV halted is stopped', { subject: 'env/halted', remedy: 'start it first: `tt env start halted`' }) })
 shows('env-logs', 'env logs demo', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'boot\n'), began('demo.1'), wrote('demo.1', 'stdout', 'boot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
+shows('env-logs-json', 'env logs demo --json', { frames: [began('demo.1'), { type: 'stdout', vm: 'demo.1', data: Uint8Array.of(255, 0) }, began('demo.0'), wrote('demo.0', 'stdout', 'boot\n'), ended('demo.0', 0), ended('demo.1', 0), began('demo.2'), noAgent] })
+shows('env-logs-json-follow', 'env logs demo --json -f', {})
 shows('env-logs-follow', 'env logs demo -f', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'bo'), began('demo.1'), wrote('demo.1', 'stdout', 'A\nB'), wrote('demo.0', 'stdout', 'ot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
 
 const taskOf = (id: string, verb: TaskVerb, status: Partial<TaskStatus>): Resource<'task'> => ({
@@ -169,7 +171,7 @@ const silent: SessionFrame = { type: 'problem', problem: problem('unavailable', 
 shows('doctor', 'doctor', { frames: [{ type: 'finding', host: 'cloud', finding: { check: 'ledger', state: 'good', message: 'it is the sum of what all ENVs (2) ask for' } }, ...ailing, leak, silent] })
 shows('doctor-screen', 'doctor', { frames: [...ailing, leak], screen })
 shows('doctor-well', 'doctor', { frames: [found('data', 'good', '7 records, all of them sound')] })
-shows('doctor-fix', 'doctor --fix', { frames: [found('space', 'poor', '14 GB of 100 GB free', { remedy: 'delete ENVs' }), found('network', 'bad', '1 of 2 VMs have lost their place', { remedy: 'x', fixed: true }), { ...leak, fixed: true }] })
+shows('doctor-fix', 'doctor --fix', { frames: [found('space', 'poor', '14 GB of 100 GB free', { remedy: 'delete ENVs' }), found('network', 'bad', '1 of 2 VMs has lost its place', { remedy: 'x', fixed: true }), { ...leak, fixed: true }] })
 shows('doctor-json', 'doctor --json', { frames: [...ailing, { ...leak, fixed: true }] })
 shows('doctor-hostile', 'doctor', { frames: [found('images', 'bad', evil, { remedy: evil })] })
 shows('doctor-leaks', 'doctor --leaks', { frames: [...ailing, leak] })

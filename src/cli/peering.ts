@@ -22,7 +22,7 @@ export interface Peering {
 /** All that are named by it or name it, in the order of their names. Two of one owner talk if one side names the other; of two owners, both have to. */
 export function peeringsOf(env: Env, envs: Iterable<Env>): Peering[] {
   const others = new Map([...envs].filter(({ uid, name }) => uid !== env.uid && name !== env.name).map((other) => [other.name, other]))
-  const names = new Set([...env.spec.peers, ...others.values().filter((other) => namesIt(other, env.name)).map(({ name }) => name)])
+  const names = new Set([...env.spec.peers, ...[...others.values()].flatMap((other) => (namesIt(other, env.name) ? [other.name] : []))])
   return [...names].sort().map((name) => peering(env, name, others.get(name)))
 }
 

@@ -5,7 +5,7 @@ import { TtError } from '../model/errors.ts'
 import { countVms, nothing } from '../model/expand.ts'
 import type { ImageSpec } from '../model/image.ts'
 import type { HostRecord } from '../model/records.ts'
-import { admit, checkedSpec, defaultLimits } from './admission.ts'
+import { admit, checkedSpec, checkQuota, defaultLimits } from './admission.ts'
 import { resolved } from './groups.ts'
 
 const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', agent: 'rexec', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
@@ -61,7 +61,7 @@ test('[C04] no match names the prefix; a broken image is named with what is wron
 test('[C05 C08 C10] wrong fields are refused by name, in one line, with what is allowed', () => {
   const cases: [EnvAsked, RegExp][] = [
     [{ groups: [{ prefix: '' }] }, /groups\.0\.prefix is "", allowed is a prefix that is not empty/],
-    [{ groups: [{ prefix: 'micro', cpu: 0 }] }, /groups\.0\.cpu is "0", allowed is at least 1 cpus/],
+    [{ groups: [{ prefix: 'micro', cpu: 0 }] }, /groups\.0\.cpu is "0", allowed is at least 1 cpu$/],
     [{ groups: [{ prefix: 'micro', cpu: 1e9 }] }, /groups\.0\.cpu is "1000000000", allowed is at most/],
     [{ groups: [{ prefix: 'micro', cpu: 13 }] }, /cpu is 13, allowed is 1 to 12/],
     [{ groups: [{ prefix: 'micro', memMb: 99 }] }, /memory is 99, allowed is at least 100 MB/],
@@ -92,6 +92,17 @@ test('[D02] what does not fit is refused with resource, total, used and wanted',
   const error = refusal(() => admit(spec, { before: nothing, used, hosts: [host({})], subject: 'env/demo' }))
   assert.equal(error.code, 'exhausted')
   assert.match(error.message, /not enough memory: 1 GB in all, 512 MB used, 768 MB wanted for 6 VMs/)
+})
+
+test('one is not told as many, and what an ENV has is not told as used', () => {
+  const messageOf = (run: () => unknown) => refusal(run).message
+  const subject = 'env/demo'
+  const one = resolve({ groups: [{ prefix: 'micro' }] })
+  const full = { cpu: 1, memMb: 0, diskMb: 0, vms: 1 }
+  assert.equal(messageOf(() => admit(one, { before: nothing, used: full, hosts: [host({ cpu: 1 })], subject })), 'not enough cpu: 1 cpu in all, 1 cpu used, 1 cpu wanted for 1 VM')
+  const two = resolve({ groups: [{ prefix: 'micro', count: 2 }] })
+  assert.equal(messageOf(() => admit(two, { before: full, used: { ...full, cpu: 3 }, hosts: [host({ cpu: 3 })], subject })), 'not enough cpu: 3 cpus in all, 2 cpus used by others, 2 cpus wanted for 2 VMs')
+  assert.equal(messageOf(() => checkQuota({ ...full, cpu: 2 }, { before: full, used: full, quota: { cpu: 1 }, owner: 'ann', subject })), 'not enough cpu in the quota of ann: 1 cpu in all, 0 cpus used by others, 2 cpus wanted')
 })
 
 test('[D02] one VM must fit one host, whatever they have together', () => {

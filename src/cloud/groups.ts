@@ -181,7 +181,7 @@ function checkSize(field: keyof typeof labels, value: number, limits: Limits, su
 }
 
 const labels = { cpu: 'cpu', memMb: 'memory', diskMb: 'disk' } as const
-const unit = (field: keyof typeof labels, value: number) => (field === 'cpu' ? counted(value, 'cpu') : megabytes(value))
+const unit = (field: keyof typeof labels, value: number) => (field === 'cpu' ? `${value} ${value === 1 ? 'cpu' : 'cpus'}` : megabytes(value))
 
 function checkOverlap(groups: FullGroup[], subject: string): void {
   groups.forEach((group, at) => {

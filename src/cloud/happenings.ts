@@ -3,6 +3,7 @@ import { countVms } from '../model/expand.ts'
 import { vmName } from '../model/names.ts'
 import { type EnvRecord, type HostRecord, keys, lastPart, type PhaseRecord, type VmRecord } from '../model/records.ts'
 import type { CloudEvent } from '../model/session.ts'
+import { counted } from '../model/units.ts'
 import { changeWords } from './change-words.ts'
 import type { Truth } from './truth.ts'
 

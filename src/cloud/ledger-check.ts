@@ -1,6 +1,7 @@
 import { type Demand, demandOf, nothing, plus } from '../model/expand.ts'
 import { keys } from '../model/records.ts'
 import type { Finding } from '../model/session.ts'
+import { counted } from '../model/units.ts'
 import { auditLedger } from './ledger-audit.ts'
 import type { EnvParts } from './parts.ts'
 import { phaseOf, type Truth } from './truth.ts'

@@ -1,4 +1,5 @@
 import { keys } from '../model/records.ts'
+import { counted } from '../model/units.ts'
 import type { Check, CheckGround } from './check.ts'
 
 /** What each engine says of itself: whether it works, by which means, and whether its limits hold. */

@@ -152,8 +152,8 @@ async function turn(parts: Parts, id: string, signal: AbortSignal): Promise<void
   const found = await engine.inspect(id)
   const running = found.state === 'running' || found.state === 'paused'
   const linked = (known: VmRecord) => parts.links.follow(vm, known, { running, write: (now) => write(parts, id, now) })
-  const placed = record !== undefined && record.ip !== '' // What failed early has no place.
-  if (vm.stopped) return halt(parts, { vm, engine, record: running || !placed ? record : await linked(record), found })
+  const follows = record !== undefined && !running && record.state !== 'failed' // What failed may have no place yet.
+  if (vm.stopped) return halt(parts, { vm, engine, record: follows ? await linked(record) : record, found })
   const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }))
   if (found.state === 'running' && record) {
     return greet(parts, { vm, engine, record: await linked(record), pid: found.pid, trouble: found.trouble })

@@ -62,7 +62,7 @@ await inNamespace(import.meta.url, () => {
     assert.match(loose[0]?.message ?? '', /1 of 1 running guests are not limited/)
 
     execFileSync('nft', [`flush set bridge tt_${mark} cards`])
-    assert.match((await asked()).findings.find(({ check, state }) => check === 'network' && state === 'bad')?.message ?? '', /1 of 1 VMs have lost/)
+    assert.match((await asked()).findings.find(({ check, state }) => check === 'network' && state === 'bad')?.message ?? '', /1 of 1 VM has lost/)
     const anew = (await asked('--fix')).findings.filter(({ check }) => check === 'network')
     assert.deepEqual(anew.map(({ state, fixed }) => [state, fixed]), [['bad', true], ['good', undefined]])
   })

@@ -243,7 +243,7 @@ const forbidden: Record<string, Import[]> = {
   ],
   'suites-seen-by-tests': [
     ['src/store/a.ts', 'src/store/store.contract.ts'],
-    ['src/model/a.contract.ts', 'src/model/cloud.contract.ts'],
+    ['src/model/a.ts', 'src/model/cloud.contract.ts'],
     ['bench/a.ts', 'src/store/store.contract.ts'],
   ],
   'runner-seen-by-tests': [

@@ -19,6 +19,11 @@ test('a guest that ends ends it, with its status', async () => {
   assert.match(err, /tt: demo.0: the VM has stopped \(unavailable\)/)
 })
 
+test('the name of a VM is answered by how it is said', async () => {
+  const { status, err, cloud } = await rehearse('env console demo.3', { keys: [] })
+  assert.deepEqual([status, err, cloud.opened], [2, 'tt: "demo.3" is not the name of an ENV but of a VM (invalid)\n  say `demo -m 3`\n', []])
+})
+
 test('it is refused without a keyboard, before the guest is asked', async () => {
   const { status, cloud } = await rehearse('env console demo', {})
   assert.deepEqual([status, cloud.opened], [10, []])

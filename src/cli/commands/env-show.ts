@@ -111,7 +111,7 @@ interface Watched {
 async function* sights(invocation: Invocation, cloud: Cloud, { known, soonMs, states }: Watched): AsyncGenerator<Sight> {
   for await (const envs of states) {
     const there = [...known].filter(([name, uid]) => envs.get(name)?.uid === uid)
-    const read = await Promise.allSettled(there.map(([name]) => envAndVms(cloud, name, { ...invocation, all: envs.values().toArray() })))
+    const read = await Promise.allSettled(there.map(([name]) => envAndVms(cloud, name, { ...invocation, all: [...envs.values()] })))
     const seen = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])) // One that failed went away in between: the next state says so.
     const clock = clockOf(invocation, soonMs)
     const rows: Sight['rows'] = new Map(

@@ -7,7 +7,7 @@ import { batcher } from '../../base/queue.ts'
 import { type ErrorCode, TtError } from '../../model/errors.ts'
 import { type Ground, ground, linkOn, mortal } from './ground.ts'
 import type { Link, NetworkDriver, NetworkFactory, NetworkFeatures, NetworkOptions } from './network.ts'
-import { reaches } from './reach-cases.ts'
+import { reaches } from './deny.contract.ts'
 
 /** What the suite needs of a network driver. */
 export interface NetworkSubject {

@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
 import { background } from '../../../base/background.ts'
+import { lineProgram } from '../../../base/line-program.ts'
 import type { DriverHome } from '../../engine/engine.ts'
 import { tableOf } from './names.ts'
 
@@ -26,7 +25,7 @@ export function runUpkeep({ mark, world, log }: DriverHome, suspect: Suspicions)
     works.run(name, async (signal) => {
       for (let waitMs = backoffMs.first; !signal.aborted; waitMs = Math.min(waitMs * 2, backoffMs.last)) {
         const begun = world.ticks()
-        const why = await lines([...withUs, ...argv], { onLine, signal })
+        const why = await lineProgram([...withUs, ...argv], { onLine, signal })
         if (signal.aborted) return
         if (world.ticks() - begun > backoffMs.last) waitMs = backoffMs.first
         log.warn('what others change of the network is not seen for a while', { program: argv.join(' '), why, againInMs: waitMs })
@@ -50,22 +49,4 @@ export function runUpkeep({ mark, world, log }: DriverHome, suspect: Suspicions)
     }
   })
   return works
-}
-
-/** Runs the program until it ends or the signal says so; gives how it ended. */
-function lines([program = '', ...args]: readonly string[], { onLine, signal }: { onLine: (line: string) => void; signal: AbortSignal }): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>()
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' } })
-  const stop = () => child.kill('SIGKILL')
-  let words = ''
-  child.stderr.setEncoding('utf8').on('data', (piece: string) => (words = (words + piece).slice(-500)))
-  createInterface({ input: child.stdout }).on('line', onLine)
-  child.once('error', (fault) => resolve(fault.message))
-  child.once('close', (code, by) => {
-    signal.removeEventListener('abort', stop)
-    resolve(`${code ?? by}${words === '' ? '' : `: ${words.trim()}`}`)
-  })
-  if (signal.aborted) stop()
-  else signal.addEventListener('abort', stop, { once: true })
-  return promise
 }
