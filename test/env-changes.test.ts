@@ -82,13 +82,14 @@ test('[E11] what failed before does not fail the change that mends it, nor one t
   let broken = false
   await using made = await ground({ around: { network: (network) => ({ ...network, change: async (change, call) => (broken && change.put.some(({ denyOutgoing }) => denyOutgoing) ? Promise.reject(new Error('nft: no such set')) : network.change(change, call)) }) } })
   const { cloud } = made
-  await put(cloud, 'demo', asked())
+  const one = (more = {}) => asked(more, { count: 1 })
+  await put(cloud, 'demo', one())
   broken = true
-  assert.equal(state((await put(cloud, 'demo', asked({ denyOutgoing: true }))).task), 'failed')
-  assert.equal(state((await put(cloud, 'demo', asked({ denyOutgoing: true, deny: ['10.0.0.0/8'] }))).task), 'failed', 'it is still not as wanted')
-  const { task } = await put(cloud, 'demo', asked())
+  assert.equal(state((await put(cloud, 'demo', one({ denyOutgoing: true }))).task), 'failed')
+  assert.equal(state((await put(cloud, 'demo', one({ denyOutgoing: true, deny: ['10.0.0.0/8'] }))).task), 'failed', 'it is still not as wanted')
+  const { task } = await put(cloud, 'demo', one())
   assert.deepEqual([state(task), task.status?.problem], ['done', undefined])
-  assert.deepEqual((await vms(cloud, 'demo')).map(({ status }) => [status?.state, status?.problem]), [['ready', undefined], ['ready', undefined]])
+  assert.deepEqual((await vms(cloud, 'demo')).map(({ status }) => [status?.state, status?.problem]), [['ready', undefined]])
 })
 
 test('a VM that was added and failed fails that change only; it can be kicked, and a stop and a start try it again', async () => {
@@ -115,7 +116,7 @@ test('a VM that was added and failed fails that change only; it can be kicked, a
   assert.deepEqual(await made.leaks(), [])
 })
 
-test('a VM that is stuck and then fails keeps its reason; one that is deleted leaves nothing', async () => {
+test("a VM that could not follow a change and is deleted is in nobody's way", async () => {
   let broken = false
   await using made = await ground({ around: { network: (network) => ({ ...network, change: async (change, call) => (broken && change.put.length > 0 ? Promise.reject(new Error('nft: no such set')) : network.change(change, call)) }) } })
   const { cloud, store } = made
@@ -129,6 +130,24 @@ test('a VM that is stuck and then fails keeps its reason; one that is deleted le
   assert.equal(state((await put(cloud, 'demo', asked({ kicked: [1] }))).task), 'done')
   const { items } = await store.list('actual/vm/')
   assert.deepEqual(items.map(({ value }) => 'stuck' in (value as object)), [false])
+})
+
+test('a VM that could not follow a change, and then ends, says why it ended', async () => {
+  let [broken, dead] = [false, false]
+  await using made = await ground({
+    around: {
+      network: (network) => ({ ...network, change: async (change, call) => (broken && change.put.length > 0 ? Promise.reject(new Error('nft: no such set')) : network.change(change, call)) }),
+      engine: (engine) => ({ ...engine, inspect: async (id) => (dead ? { state: 'stopped', exit: 'status 1' } : engine.inspect(id)) }),
+    },
+  })
+  const { cloud } = made
+  await put(cloud, 'demo', asked({}, { count: 1 }))
+  broken = true
+  assert.equal(state((await put(cloud, 'demo', asked({ denyOutgoing: true }, { count: 1 }))).task), 'failed')
+  dead = true
+  await vmComes(cloud, 'demo.0', ({ status }) => status?.state === 'stopped')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal((await cloud.collection('vm').get('demo.0')).status?.problem?.message, 'the guest ended by itself: status 1')
 })
 
 test('what is taken out and wanted again before it is gone comes back', async () => {

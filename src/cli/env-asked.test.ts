@@ -14,7 +14,7 @@ const refused: Record<string, RegExp> = {
   'add $(id) -s x': /^tt: "\$\(id\)" is not an ENV name/,
   'add a;reboot -s x': /^tt: "a;reboot" is not an ENV name: it contains ";"/,
   'add \x1b[2J -s x': /^tt: "\\u001b\[2J" is not an ENV name/,
-  'add a -s x -C 0': /^tt: --cpu-num is "?0"?, allowed is at least 1 cpus \(invalid\)$/,
+  'add a -s x -C 0': /^tt: --cpu-num is "?0"?, allowed is at least 1 cpu \(invalid\)$/,
   'add a -s x -C 1000000000': /^tt: --cpu-num is "1000000000", allowed is at most 65536 cpus/,
   'add a -s x -C two': /^tt: --cpu-num is "two", allowed is a whole number/,
   'add a -s x -C 1.5': /^tt: --cpu-num is "1.5", allowed is a whole number/,

@@ -44,6 +44,7 @@ export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, c
   const owner = old?.value.owner ?? options.owner ?? 'admin'
   const { images, broken } = imagesFor(truth, owner)
   const spec = resolved(options.checked, images, { limits, broken, subject, ...(old ? { before: old.value.spec } : {}) })
+  if (spec.peers.includes(name)) fail('invalid', `ENV ${name} names itself as a peer`, { subject, remedy: 'its own VMs reach each other anyway' })
   if (spec.host !== undefined && !truth.hosts.get(keys.host(spec.host))) {
     fail('not_found', `there is no host ${shown(spec.host)}`, { subject, remedy: 'see `tt status --server`' })
   }
@@ -57,7 +58,8 @@ export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, c
   const growth = old && growthOf(old.value.spec, spec)
   // What asks for no more is not refused because a host is away: an ENV must be given time, or be halted, whoever blinks.
   const wanted = growth?.any === false ? demandOf(spec) : admit(spec, { before, used, hosts: onlineHosts(truth).map(forEnvs), subject })
-  const account = truth.users.get(keys.user(owner))
+  const seenAccount = truth.users.entry(keys.user(owner))
+  const account = seenAccount?.value
   if (account) checkQuota(wanted, { before, used: usedBy(truth, owner), quota: account.spec.quota, owner, subject })
 
   const now = new Date(world.now()).toISOString()
@@ -82,6 +84,8 @@ export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, c
       ...supersedes(truth, record, verb, now),
       ...(seen && !old ? failures(truth, seen.value, { problem: phaseOf(truth, seen.value)?.problems?.[0]?.problem, now }) : []),
       ...grown.writes,
+      // An account that goes in this moment must not leave an ENV behind.
+      ...(seenAccount ? [{ key: seenAccount.key, expect: seenAccount.revision }] : []),
     ],
     used: plus(minus(used, before), wanted),
     creating: creating + (verb === 'create' && !held ? 1 : 0),

@@ -53,6 +53,14 @@ test("the life of an ENV is told in its owner's name", async () => {
   assert.equal(all[2]?.message, '2 VMs became 5; it lives 2 h from its creation; outgoing connections are denied')
 })
 
+test('one VM is not told as many', async () => {
+  await using on = await ground()
+  await on.write({ key: keys.env('e'), value: env('e', { spec: spec(1) }) }, { key: keys.phase('e'), value: { uid: 'uide', phase: 'creating', since: '' } })
+  await on.write(ready('e'))
+  await on.write({ key: keys.env('e'), value: env('e', { spec: spec(2) }) })
+  assert.deepEqual((await on.read()).map(({ message }) => message), ['1 VM of i', 'its VM is ready', '1 VM became 2'])
+})
+
 test('of VMs what they do by themselves is told, not what is done to them', async () => {
   await using on = await ground()
   await on.write({ key: keys.env('e'), value: env('e') }, { key: keys.phase('e'), value: { uid: 'uide', phase: 'creating', since: '' } })

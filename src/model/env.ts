@@ -6,7 +6,7 @@ const whole = (from: number, to: number, unit: string) =>
   v.pipe(
     v.number(`a number of ${unit}`),
     v.integer(`a whole number of ${unit}`),
-    v.minValue(from, `at least ${from} ${from === 1 ? unit.replace(/s$/, '') : unit}`),
+    v.minValue(from, `at least ${from} ${from === 1 ? unit.replace(/\Bs$/, '') : unit}`),
     v.maxValue(to, `at most ${to} ${unit}`),
   )
 

@@ -56,6 +56,8 @@ async function suite(): Promise<void> {
     assert.equal(ask(g2), 'got 10.77.0.3/22 by 10.77.0.1')
     assert.equal(ask(g3), 'got 10.77.4.2/22 by 10.77.4.1')
     assert.equal(ask(g4), 'got 10.77.12.3/28 by 10.77.12.1')
+    // Again and by its address, as when a lease is to last longer.
+    for (const [guest, link, gateway] of [[g2, l2, '10.77.0.1'], [g3, l3, '10.77.4.1']] as const) assert.equal(await guest.inform(link.mac, link.ip, gateway, patienceMs), 'an answer')
     await answers(g1, '192.0.2.2', 80, 'outside saw 192.0.2.1')
     await silent(g2, '192.0.2.2', 80)
     await silent(g3, '10.77.4.1', 7777)
