@@ -34,15 +34,15 @@ export interface BareGuest extends AsyncDisposable {
 const bridge = 'bare0'
 const network = '10.201.0'
 
-/** `qemuImg`: disks are made by that program, not by ours. `namespace`: a process in whose network namespace the guests are to be. */
-export async function bareMachine(ground: Ground, { qemuImg = false, namespace }: { qemuImg?: boolean; namespace?: number } = {}): Promise<BareMachine> {
+/** `qemuImg`: disks are made by that program, not by ours. `namespace`: a process in whose network namespace the guests are to be. `cpu`: other than the image's. */
+export async function bareMachine(ground: Ground, { qemuImg = false, namespace, cpu }: { qemuImg?: boolean; namespace?: number; cpu?: number } = {}): Promise<BareMachine> {
   const there = namespace === undefined ? [] : ['nsenter', '--net', '--target', String(namespace), '--']
   const ip = (...args: string[]) => {
     const [program = '', ...rest] = [...there, 'ip', ...args]
     return execFileSync(program, rest)
   }
   const dir = mkdtempSync(join(ground.dir, 'bare-'))
-  const image = microImage()
+  const image = { ...microImage(), ...(cpu === undefined ? {} : { cpu }) }
   mkdirSync(join(dir, 'volumes'))
   const volumes = await qcow2({ dir: join(dir, 'volumes'), mark: 'bench', world: realWorld, effects: plainEffects(), log: silentLog }, {})
   const tscKhz = Number(execFileSync(join(root, 'build/native/launcher'), ['--tsc-khz'], { encoding: 'utf8' }))

@@ -44,6 +44,14 @@ export const state = (task: Resource<'task'>): TaskState | undefined => task.sta
 export const refused = (promise: Promise<unknown>): Promise<TtError> => promise.then(() => assert.fail('it was not refused'), (error: TtError) => error)
 export const vms = async (cloud: Cloud, env: string): Promise<Resource<'vm'>[]> => (await cloud.collection('vm').list({ under: env })).items
 
+/** Waits until it is so. */
+export async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (const end = performance.now() + 20_000; !(await isSo()); ) {
+    assert.ok(performance.now() < end, `it did not come to be so: ${isSo}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
 /** What the ledger says, and what the records ask for, added up by hand. */
 export async function ledgerOf(store: Store): Promise<{ ledger: unknown; sum: Demand }> {
   const { items } = await store.list('desired/')
@@ -64,7 +72,7 @@ export async function exact(store: Store, wanted?: Demand): Promise<void> {
 }
 
 /** A cloud on the fakes that can be started anew on what it left. */
-export async function ground(more: Omit<FakeCloudOptions, 'dir' | 'store'> = {}): Promise<Omit<FakeCloud, 'access'> & { again(other?: Partial<FakeCloudOptions>): Promise<void> }> {
+export async function ground(more: Omit<FakeCloudOptions, 'dir' | 'store'> = {}): Promise<Omit<FakeCloud, 'access'> & { dir: string; again(other?: Partial<FakeCloudOptions>): Promise<void> }> {
   const stack = new AsyncDisposableStack()
   const { dir } = stack.use(temporaryDir('changes', 'memory'))
 
@@ -76,6 +84,7 @@ export async function ground(more: Omit<FakeCloudOptions, 'dir' | 'store'> = {})
       return now.cloud
     },
     store,
+    dir,
     leaks: () => now.leaks(),
     async again(other = {}) {
       await now[Symbol.asyncDispose]()

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { realWorld, type World } from '../src/base/world.ts'
 import { seen } from '../src/model/cloud-under-test.ts'
-import type { EnvRecord } from '../src/model/records.ts'
+import type { EnvRecord, PhaseRecord } from '../src/model/records.ts'
 import type { Store } from '../src/store/store.ts'
-import { asked, comes, ended, exact, gone, ground, put, refused, state, vms } from './change-ground.ts'
+import { asked, comes, ended, exact, gone, ground, put, refused, state, until, vms } from './change-ground.ts'
 
 test('[B14] two changes of power closer than the interval are refused with the remaining wait', async () => {
   await using made = await ground({ limits: { powerIntervalSeconds: 20 } })
@@ -74,7 +74,7 @@ test('fault 25: [B16] the time of an ENV that waits for its turn, or that has fa
   for (const name of ['failing', 'waiting', 'halting']) await age(store, name, 30)
   const over = await ended(cloud, waiting.status?.task ?? '')
   assert.deepEqual([state(over), over.status?.problem?.message], ['cancelled', 'the ENV was deleted'])
-  for (const name of ['failing', 'waiting']) await seen(cloud, 'env', (change) => ((change.type === 'gone' && change.name === name) || change.type === 'synced' ? true : undefined)).then(() => refused(envs.get(name)))
+  await until(async () => (await envs.list()).items.length === 2)
   assert.equal((await envs.get('halting')).spec.stopped, true)
   await exact(store, { cpu: 2, memMb: 200, diskMb: 400, vms: 4 })
   await envs.remove('first')
@@ -106,12 +106,7 @@ test('[B04 B16] an ENV that failed leaves an explanation that holds nothing, and
   const first = await envs.put('demo', { spec: asked() })
   const change = await envs.put('demo', { spec: asked({ deny: ['10.0.0.0/8'] }) })
   assert.deepEqual([state(await ended(cloud, first.status?.task ?? '')), state(await ended(cloud, change.status?.task ?? ''))], ['failed', 'failed'])
-  await seen(cloud, 'vm', (change) => (change.type === 'synced' ? true : undefined))
-  for (;;) {
-    const phase = (await store.get('desired/phase/demo'))?.value as { released?: boolean } | undefined
-    if (phase?.released) break
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
+  await until(async () => ((await store.get('desired/phase/demo'))?.value as PhaseRecord | undefined)?.released === true)
   await exact(store, { cpu: 0, memMb: 0, diskMb: 0, vms: 0 })
   broken = false
   const { env, task } = await put(cloud, 'demo', asked())

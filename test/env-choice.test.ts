@@ -135,7 +135,7 @@ test('an ENV comes as a whole or not at all, and waiting is a matter of choice',
     await ground.does('env', 'add', 'second', '-s', 'micro', '-M', '3000')
     const before = [await ground.used(), await ground.env('first')]
     const refused = await ground.tt('env', 'start', 'first')
-    assert.deepEqual([refused.code, /not enough memory: 4 GB in all, 2\.9 GB used, 2\.9 GB wanted/.test(refused.stderr)], [11, true], refused.stderr)
+    assert.deepEqual([refused.code, /not enough memory: 4 GB in all, 2\.9 GB used by others, 2\.9 GB wanted/.test(refused.stderr)], [11, true], refused.stderr)
     assert.deepEqual([await ground.used(), await ground.env('first')], before)
     await ground.does('env', 'del', 'second')
     await ground.does('env', 'start', 'first')

@@ -84,3 +84,14 @@ test('P02: a work can be cancelled while it waits and while it runs, and the nex
   assert.equal(await last, 'turn')
   assert.equal(queue.cancel('nobody'), false)
 })
+
+test('P02: a queue that was closed ends what it has and takes nothing more', async () => {
+  const queue = workQueue({ world: realWorld, workers: 1 })
+  const ends = Promise.allSettled([queue.add('running', () => new Promise(() => undefined)), queue.add('waiting', () => Promise.resolve())])
+  await soon()
+  await queue[Symbol.asyncDispose]()
+  assert.deepEqual((await ends).map((one) => one.status === 'rejected' && String(one.reason)), ['Error: the queue was closed', 'Error: the queue was closed'])
+  const late = held()
+  await assert.rejects(queue.add('late', late.work), /late cannot wait: the queue was closed/)
+  assert.equal(late.begun(), 0)
+})

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import type { EnvAsked, EnvSpec, FullGroup } from '../model/env.ts'
 import { TtError } from '../model/errors.ts'
 import { expand } from '../model/expand.ts'
@@ -102,4 +103,64 @@ test('what was kicked and is gone since is forgotten; a new number that is no VM
   const spec = resolve({ groups: [{ image: 'micro', count: 3 }], kicked: [2] })
   assert.deepEqual(resolve({ ...spec, groups: [{ image: 'micro', count: 2 }] }, spec).kicked, [])
   assert.match(refusal(() => resolve({ ...spec, kicked: [2, 9] }, spec)).message, /it has no VM 9/)
+})
+
+const names = ['micro', 'other', 'demo-os']
+const askedGroup = fc.record({ image: fc.constantFrom(...names), count: fc.integer({ min: 1, max: 5 }), name: fc.constantFrom(undefined, 'a', 'b'), ports: fc.constantFrom<number[] | undefined>(undefined, [80], [443, 80]) })
+/** Groups that can be told apart. */
+const askedGroups = fc.uniqueArray(askedGroup, { minLength: 1, maxLength: 4, selector: ({ image, name }) => `${image} ${name}` })
+const owners = (spec: EnvSpec) => new Map((spec.groups as FullGroup[]).flatMap(({ image, first, count }) => Array.from({ length: count }, (_, at) => [first + at, image] as const)))
+
+test('whatever was asked: put again it changes nothing, nor does what was read; counts are as asked, and no number changes what it is of', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(askedGroups, fc.array(fc.nat(12), { maxLength: 3 })), { minLength: 1, maxLength: 6 }), (steps) => {
+      let before: EnvSpec | undefined
+      for (const [groups, kicks] of steps) {
+        const there = (index: number) => before !== undefined && owners(before).has(index)
+        const asked = { groups, kicked: kicks.filter(there) } satisfies EnvAsked
+        const spec = resolve(asked, before)
+        assert.deepEqual(resolve({ ...asked, kicked: spec.kicked }, spec), spec, 'asked again')
+        assert.equal(JSON.stringify(resolve(spec, spec)), JSON.stringify(spec), 'put as it was read')
+        for (const { image, name, count } of groups) {
+          const mine = (spec.groups as FullGroup[]).filter((group) => group.image === image && group.name === name)
+          assert.equal(mine.reduce((sum, group) => sum + group.count, 0), count)
+        }
+        const [was, is] = [before ? owners(before) : new Map<number, string>(), owners(spec)]
+        assert.equal(is.size, groups.reduce((sum, { count }) => sum + count, 0), 'no number is used twice')
+        for (const [index, image] of is) if (was.has(index)) assert.equal(image, was.get(index))
+        for (const [index] of is) if (!was.has(index)) assert.ok(index > Math.max(-1, ...was.keys()), 'new ones come after all that there were')
+        assert.deepEqual(spec.kicked.filter((index) => !is.has(index)), [])
+        before = spec
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('groups that grow at once, the last of them in place, do not meet', () => {
+  const grown = resolve({ groups: [{ image: 'micro', count: 4 }, { image: 'other', count: 4 }] }, two())
+  assert.deepEqual(indices(grown), ['micro.0', 'micro.1', 'other.2', 'other.3', 'other.4', 'other.5', 'micro.6', 'micro.7'])
+})
+
+test('a group that says where it begins is that one, also under another name; numbers of another group are refused', () => {
+  const spec = two()
+  const renamed = resolve({ ...spec, groups: spec.groups.map((group) => (group.image === 'micro' ? { ...group, name: 'web' } : group)) }, spec)
+  assert.deepEqual((renamed.groups as FullGroup[]).map(({ name, first }) => [name, first]), [['web', 0], [undefined, 2]])
+  const error = refusal(() => resolve({ groups: [{ image: 'demo-os', first: 1 }, { image: 'other', count: 2 }] }, spec))
+  assert.deepEqual([error.code, error.message], ['invalid', 'VMs 0 to 1 are of another group, of micro'])
+  assert.deepEqual(indices(resolve({ groups: [{ image: 'demo-os', first: 7 }, { image: 'other', count: 2 }] }, spec)), ['other.2', 'other.3', 'demo-os.7'])
+})
+
+test('[C08] the limit of copies counts all VMs of an image, in however many groups', () => {
+  const many = { groups: [{ name: 'a', image: 'micro', count: 6000 }, { name: 'b', image: 'micro', count: 6000 }] }
+  assert.match(refusal(() => resolve(many)).message, /copies is 11999, allowed is 0 to 10000/)
+  const spec = resolve({ groups: [{ image: 'micro', count: 10_000 }, { image: 'other' }] })
+  assert.match(refusal(() => resolve({ groups: [{ image: 'micro', count: 10_002 }, { image: 'other' }] }, spec)).message, /copies is 10001/)
+})
+
+test('[M05] a flavor by its number is the one that is kept by name; on a change its sizes are held to no limit', () => {
+  const spec = { ...resolve({ groups: [{ image: 'micro', flavor: 'm1.tiny', cpu: 3 }] }), stopped: true }
+  assert.deepEqual(resolve({ groups: [{ image: 'micro', flavor: '1' }], stopped: true }, spec), spec)
+  const [nano] = resolve({ groups: [{ image: 'micro', flavor: 'm1.nano' }], stopped: true }, spec).groups as FullGroup[]
+  assert.deepEqual([nano?.flavor, nano?.cpu, nano?.memMb], ['m1.nano', 1, 64])
 })

@@ -64,9 +64,9 @@ export function runKeeping(options: KeepingOptions): Keeping {
       const { cpu, memMb } = expandOne({ ...env, spec: { ...env.spec, kicked: [] } }, index) ?? base.spec
       const what = { id, env: env.name, index, cpu, memMb }
       await turns.pass(async () => {
-        const name = record.keptAs ?? (await kept.nameFor(what))
+        const name = await kept.nameFor(what)
         // Said before it is done: after a crash the same disk is not kept twice.
-        if (record.keptAs === undefined) await views.reached(await report.write({ key: keys.vm(id), value: { ...record, keptAs: name } }))
+        if (record.keptAs !== name) await views.reached(await report.write({ key: keys.vm(id), value: { ...record, keptAs: name } }))
         await kept.keep({ name, vm: what, owner: env.owner, image: base }, { signal })
         log.info('the disk of a VM was kept', { vm, image: name })
       }, signal)

@@ -1,5 +1,6 @@
 import type { Cloud } from '../../src/model/cloud.ts'
 import type { EnvAsked } from '../../src/model/env.ts'
+import { asTtError } from '../../src/model/errors.ts'
 import { eachVm, type Wish, type WishedEnv, type WishedVm, wishing } from './wish.ts'
 
 /** One thing its user does, and what is wanted once it is answered. While it is not, both that and what was wanted before are right. */
@@ -32,6 +33,8 @@ export interface ScenarioOptions {
   uncounted?: boolean
 }
 
+const triesMost = 3000
+
 /** The life of an ENV with everything that can be asked of it, beside one that ends by itself and one that fails. */
 export function scenario(options: ScenarioOptions): Step[] {
   const { image, owner, size, count, failing, expiring, hurried = false, uncounted = false } = options
@@ -47,8 +50,16 @@ export function scenario(options: ScenarioOptions): Step[] {
   const change = (name: string, spec: (seen: EnvAsked) => Partial<EnvAsked>, wished: (env: WishedEnv) => WishedEnv): Step => ({
     name,
     async act(cloud) {
-      const seen = await cloud.collection('env').get('main')
-      await cloud.collection('env').put('main', { spec: { ...seen.spec, ...spec(seen.spec) }, expect: seen.revision })
+      // A guest that has halted a moment ago may not be on record as halted yet: its user is told to try again, and does.
+      for (let tries = 1; ; tries++) {
+        const seen = await cloud.collection('env').get('main')
+        try {
+          return await cloud.collection('env').put('main', { spec: { ...seen.spec, ...spec(seen.spec) }, expect: seen.revision })
+        } catch (thrown) {
+          if (asTtError(thrown).code !== 'not_ready' || tries >= triesMost) throw thrown
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      }
     },
     wish: (before) => wishing(before, 'main', wished(before.get('main') as WishedEnv)),
   })

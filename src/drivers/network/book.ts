@@ -48,7 +48,7 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
     const peers = peerList(given.peers)
     const known = slices.get(given.slice)?.peers ?? []
     // Copies, for the caller may go on to change its own; and one list of peers for the whole slice.
-    const link = { ...given, ports: { ...given.ports }, deny: denyList(given.deny), peers: sameTexts(known, peers) ? known : peers }
+    const link = { ...given, ports: { ...given.ports }, deny: denyList(range, given.deny), peers: sameTexts(known, peers) ? known : peers }
     drop(link.id)
     byId.set(link.id, link)
     forClaims(link, (what, value) => owners[what].set(value, link.id))
@@ -96,7 +96,7 @@ export function linkBook(subnet: string, links: readonly Link[] = []): Book {
     on: (slice) => [...slices.idsOn(slice)].flatMap((id) => byId.get(id) ?? []).map(held),
     has: (link) => {
       const known = byId.get(link.id)
-      return known !== undefined && sameLink(held(known), link)
+      return known !== undefined && sameLink(held(known), { ...link, deny: denyList(range, link.deny) })
     },
     check(change) {
       const { put, remove } = change
@@ -190,7 +190,7 @@ const sameLink = (one: Link, other: Link): boolean =>
   one.denyOutgoing === other.denyOutgoing &&
   one.owner === other.owner &&
   portsText(one.ports) === portsText(other.ports) &&
-  sameTexts(one.deny, denyList(other.deny)) &&
+  sameTexts(one.deny, other.deny) &&
   sameTexts(one.peers, peerList(other.peers))
 
 /** In one order, none twice. */

@@ -64,7 +64,7 @@ export function hands({ mark, world, effects }: DriverHome): Hands {
       const { taps } = steps
       await remove(steps.replace)
       // Rules know interfaces by name and do not mind whether they are there yet.
-      await both(interfaces(steps), transact([...before, ...elementStatements(mark, steps)]))
+      await both(transact([...before, ...elementStatements(mark, steps)]), interfaces(steps))
       // Last, so that no guest says a word before the rules about it hold.
       const names = taps.map(({ name }) => name)
       if (taps.length > 0)

@@ -1,5 +1,5 @@
 import { readTextNow } from '../../../base/files.ts'
-import { cidrOf, holds, ipv4Of } from '../../../base/ipv4.ts'
+import { type Cidr, cidrOf, holds, ipv4Of } from '../../../base/ipv4.ts'
 import { type NetDevice, readNetDevices } from '../../../base/net-devices.ts'
 import { run, runOk } from '../../../base/run.ts'
 import type { Link } from '../network.ts'
@@ -184,7 +184,8 @@ export function linksIn(realm: Realm, machine: Shape): Link[] {
   }
   const near = pairsIn(machine, 'near')
   const denied = pairsIn(machine, 'denied')
-  const segments = segmentsIn(machine)
+  const subnet = cidrOf(realm.subnet) as Cidr
+  const segments = segmentsIn(subnet, machine)
   return cardsIn(machine.elements).flatMap(({ id, tap, mac, ip, owner }) => {
     const is = machine.taps.get(tap)
     const bridge = machine.bridges.get(is?.bridge ?? '')
@@ -192,7 +193,7 @@ export function linksIn(realm: Realm, machine: Shape): Link[] {
     if (!is?.up || is.doomed || !bridge?.up || slice === undefined || ipOfTap(mark, tap) !== ip || !isIn(ip, slice)) return []
     const segment = { peers: segments.peers.get(is.bridge) ?? [], far: segments.far.get(slice) ?? [] }
     const far = machine.elements.has(`apart ${ip}`) ? denied.get(ip) : segment.far
-    const deny = denyList([...(near.get(ip) ?? []), ...(far ?? [])])
+    const deny = denyList(subnet, [...(near.get(ip) ?? []), ...(far ?? [])])
     const link: Link = { id, slice, ip, mac, ports: ports.get(ip) ?? {}, denyOutgoing: machine.elements.has(`deny_out ${ip}`), deny, peers: segment.peers }
     if (owner !== undefined) link.owner = owner
     const wanted: Elements = new Map()
@@ -203,13 +204,13 @@ export function linksIn(realm: Realm, machine: Shape): Link[] {
 }
 
 /** What holds for slices as a whole: peers by bridge, and what is denied by slice. */
-function segmentsIn(machine: Shape): { peers: Map<string, string[]>; far: Map<string, Segment['far']> } {
+function segmentsIn(subnet: Cidr, machine: Shape): { peers: Map<string, string[]>; far: Map<string, Segment['far']> } {
   const peers = new Map<string, string[]>()
   for (const text of textsIn(machine, 'within')) {
     const [, bridge, peer] = /^"(\S+)" \. "\S+" comment "(\S+)"$/.exec(text) ?? []
     if (bridge !== undefined && peer !== undefined) peers.set(bridge, [...(peers.get(bridge) ?? []), peer].sort())
   }
-  const far = [...pairsIn(machine, 'denied_all')].map(([slice, list]) => [slice, denyList(list)] as const)
+  const far = [...pairsIn(machine, 'denied_all')].map(([slice, list]) => [slice, denyList(subnet, list)] as const)
   return { peers, far: new Map(far) }
 }
 

@@ -41,10 +41,16 @@ export const nftables: NetworkFactory = async (home, given) => {
   let expected = 0
   let stopExpecting = () => {}
 
-  /** Makes the machine hold exactly the links of the book. */
-  const converge = async (to: Book): Promise<void> => {
-    exact = false
+  /** The machine as it is; who looks at it does not trust what was known. */
+  const look = () => {
     const reading = Promise.all([readMachine(mark), machine.forget()])
+    reading.catch(() => undefined) // Whoever waits for it hears of it, if anybody does.
+    return reading
+  }
+
+  /** Makes the machine hold exactly the links of the book. */
+  const converge = async (to: Book, reading = look()): Promise<void> => {
+    exact = false
     const wanted = shapeOf(realm, wholeOf(to))
     const [is] = await reading
     if (is.alien) is.elements.clear()
@@ -54,7 +60,7 @@ export const nftables: NetworkFactory = async (home, given) => {
     expected += is.rules
     steps.remove.push(...is.strangers)
     const anew = is.alien ? noRuleset(mark) : []
-    await both(machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)]), addresses.converge(to))
+    await both(machine.take(steps, [...withoutTables(is.strangeTables), ...anew, ...baseRuleset(realm)]), world.breathe().then(() => addresses.converge(to)))
     exact = true
     stopExpecting = world.after(settleMs * 10, () => (expected = 0))
   }
@@ -138,14 +144,16 @@ export const nftables: NetworkFactory = async (home, given) => {
     change: (wish, call) => inTurn(() => change(wish), call),
     reconcile: (all, call) =>
       inTurn(async () => {
+        const reading = look()
         const wanted = linkBook(subnet)
         wanted.check({ put: all, remove: [] })
         wanted.apply({ put: all, remove: [] })
         book = undefined
         keepUp()
-        await converge(wanted)
+        const nics = all.map((link) => nicOf(mark, link))
+        await converge(wanted, reading)
         book = wanted
-        return all.map((link) => nicOf(mark, link))
+        return nics
       }, call),
     inspect: (call) => inTurn(async () => linksIn(realm, await readMachine(mark)).map(({ id }) => id), call),
     clear: (call) =>

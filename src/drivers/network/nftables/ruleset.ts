@@ -190,16 +190,21 @@ export function elementStatements(mark: string, { removed, added }: { removed: r
 }
 
 function statements(verb: string, mark: string, elements: Elements): string[] {
-  const bySet = new Map<string, string[]>()
-  for (const [key, text] of elements) {
-    const set = key.slice(0, key.indexOf(' '))
-    const texts = bySet.get(set)
-    if (texts) texts.push(text)
-    else bySet.set(set, [text])
-  }
-  return [...bySet].flatMap(([set, texts]) =>
-    Array.from({ length: Math.ceil(texts.length / perStatement) }, (_, at) => `${verb} element ${sets[set as SetName].family} ${tableOf(mark)} ${set} { ${texts.slice(at * perStatement, (at + 1) * perStatement).join(', ')} }`),
+  return [...bySet(elements)].flatMap(([set, texts]) =>
+    Array.from({ length: Math.ceil(texts.length / perStatement) }, (_, at) => `${verb} element ${sets[set].family} ${tableOf(mark)} ${set} { ${texts.slice(at * perStatement, (at + 1) * perStatement).join(', ')} }`),
   )
+}
+
+/** What follows `element … {`, by set. */
+function bySet(elements: Elements): Map<SetName, string[]> {
+  const found = new Map<SetName, string[]>()
+  for (const [key, text] of elements) {
+    const set = key.slice(0, key.indexOf(' ')) as SetName
+    const texts = found.get(set)
+    if (texts) texts.push(text)
+    else found.set(set, [text])
+  }
+  return found
 }
 
 const families = ['ip', 'bridge'] as const
