@@ -6,7 +6,7 @@ import { envUidOf, type Truth } from './truth.ts'
 export function listen(truth: Truth, touch: (name: string) => void): () => void {
   const byUid = new Map<string, string>()
   const touchEnvOf = (key: string) => {
-    const name = byUid.get(envUidOf(key) ?? '')
+    const name = byUid.get(envUidOf(key))
     if (name !== undefined) touch(name)
   }
   const stops = [

@@ -1,4 +1,3 @@
-import { parseVmId } from '../model/names.ts'
 import { type ClaimRecord, lastPart, type VmRecord } from '../model/records.ts'
 import type { VmState } from '../model/vm.ts'
 import { follow } from '../store/follow.ts'
@@ -28,8 +27,7 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
   const counts = new Map<string, Entry>()
   const at = (key: string, change: (entry: Entry, id: string) => void) => {
     const id = lastPart(key)
-    const uid = parseVmId(id)?.envUid
-    if (uid === undefined) return
+    const uid = id.slice(0, id.lastIndexOf('.'))
     const entry = counts.get(uid) ?? { claimed: 0, hosts: new Map<string, number>(), ready: 0, recorded: 0, moving: 0, failed: new Set<string>(), stuck: new Map<string, number>() }
     counts.set(uid, entry)
     change(entry, id)

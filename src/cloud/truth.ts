@@ -1,7 +1,7 @@
 import type { EnvStatus } from '../model/env.ts'
 import { countVms } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
-import { parseVmId, vmName } from '../model/names.ts'
+import { vmName } from '../model/names.ts'
 import { type AppliedRecord, type ClaimingRecord, type ClaimRecord, type EnvRecord, type HostRecord, keys, type LedgerRecord, type PhaseRecord, type PresenceRecord, type TaskRecord, type TokenRecord, type UnwantedRecord, type UserRecord, type VmRecord } from '../model/records.ts'
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
@@ -141,5 +141,5 @@ export function expiryOf(record: EnvRecord): string | undefined {
   return new Date(Date.parse(record.created) + record.spec.lifetimeSeconds * 1000).toISOString()
 }
 
-/** The ENV uid of a `claim/vm/…` or `actual/vm/…` key. */
-export const envUidOf = (key: string): string | undefined => parseVmId(key.slice(key.lastIndexOf('/') + 1))?.envUid
+/** The ENV uid of a `claim/vm/…` or `actual/vm/…` key. Asked for each change of each VM, so nothing is parsed. */
+export const envUidOf = (key: string): string => key.slice(key.lastIndexOf('/') + 1, key.lastIndexOf('.'))

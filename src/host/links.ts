@@ -44,12 +44,19 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
   const listeners = new Set<(envUid: string) => void>()
   const tell = (envUid: string) => listeners.forEach((listener) => listener(envUid))
 
+  /** By ENV and slice, until anything changes that it was made of: all VMs of a slice share one list. */
+  const lists = new Map<string, string[]>()
   const peerSlices = (id: string, slice: string): string[] => {
     const env = views.envOf(parseVmId(id)?.envUid ?? '')
     if (!env) return []
+    const key = `${env.uid} ${slice}`
+    const there = lists.get(key)
+    if (there) return there
     // A driver that cannot connect two slices is not asked to, unless somebody asked for it.
     const own = network.features.peers ? addresses.slicesOf(env.uid).filter((one) => one !== slice) : []
-    return [...own, ...peers.of(env).flatMap(({ uid }) => addresses.slicesOf(uid))].sort()
+    const found = [...own, ...peers.of(env).flatMap(({ uid }) => addresses.slicesOf(uid))].sort()
+    lists.set(key, found)
+    return found
   }
   const linkOf = (vm: Pick<VmSpec, 'id' | 'denyOutgoing' | 'deny'>, { slice, ip, mac, ports }: VmRecord): Link => {
     const owner = uidOf(ip)
@@ -78,8 +85,12 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
     return nic
   }
   const stops = [
-    peers.onChange(tell),
+    peers.onChange((uid) => {
+      lists.clear()
+      tell(uid)
+    }),
     addresses.onSlices((uid) => {
+      lists.clear()
       const env = views.envOf(uid)
       if (env) for (const one of [env, ...peers.of(env)]) tell(one.uid)
     }),
@@ -136,4 +147,9 @@ function refuseLive({ id, env }: VmSpec): never {
 
 const sameInner = (ports: Record<number, number>, inner: readonly number[]) => [...new Set(inner)].sort((a, b) => a - b).join() === Object.keys(ports).join()
 const samePorts = (one: Record<number, number>, other: Record<number, number>) => JSON.stringify(one) === JSON.stringify(other)
-const sameLink = (one: Link, other: Link) => JSON.stringify(one) === JSON.stringify(other)
+
+/** Most of what two links of one VM have is not only equal but the same thing. */
+function sameLink(one: Link, other: Link): boolean {
+  const fields = Object.keys(one) as (keyof Link)[]
+  return fields.length === Object.keys(other).length && fields.every((field) => one[field] === other[field] || (typeof one[field] === 'object' && JSON.stringify(one[field]) === JSON.stringify(other[field])))
+}

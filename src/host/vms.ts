@@ -132,6 +132,7 @@ async function followed(parts: Parts, { id, applied, signal }: { id: string; app
 
 /** The record of a VM that has got on: whatever is wrong with it then is something else. */
 function unstuck(record: VmRecord): VmRecord {
+  if (record.stuck === undefined) return record
   const { stuck: _stuck, ...rest } = record
   return rest
 }

@@ -157,8 +157,10 @@ function checkLink(link: Link, subnet: Cidr, rangeOf: typeof cidrOf): void {
   if (!holds(slice, address)) refuse(`the address ${link.ip} is not in the slice ${link.slice}`)
   if (address - slice.network <= 1 || address === slice.network + sizeOf(slice) - 1) refuse(`the address ${link.ip} is none for a guest of ${link.slice}`)
   if (!unicastMac.test(link.mac)) refuse(`${shown(link.mac)} is no MAC of a card, in lower case`)
-  for (const [inner, outer] of Object.entries(link.ports))
+  for (const inner in link.ports) {
+    const outer = link.ports[inner] as number
     if (!isPort(Number(inner)) || !isPort(outer)) refuse(`${shown(`${inner}: ${outer}`)} is no pair of ports from 1 to 65535`)
+  }
   if (link.deny.length > denyLimit) refuse(`it denies ${link.deny.length} addresses, ${denyLimit} are allowed`)
   for (const text of link.deny) if (!cidrOf(text)) refuse(`${shown(text)}, which is to be denied, is no IPv4 address and no prefix`)
   for (const text of link.peers) {

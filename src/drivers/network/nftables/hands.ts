@@ -16,9 +16,9 @@ export interface Hands extends AsyncDisposable {
   forget(): Promise<void>
 }
 
-export function hands({ mark, world, effects }: DriverHome): Hands {
+export function hands({ dir, mark, world, effects }: DriverHome): Hands {
   let ip = iproute(world)
-  const filter = nft(world)
+  const filter = nft(world, dir)
   const ipv6 = existsSync('/proc/sys/net/ipv6')
 
   /** In parts, so that each has its own time to answer and nothing more is done after one that failed. */

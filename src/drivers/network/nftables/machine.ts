@@ -25,7 +25,7 @@ export interface Machine extends Shape {
 
 /** Reads everything that carries the mark. */
 export async function readMachine(mark: string): Promise<Machine> {
-  const [interfaces, tables] = await Promise.all([readNetDevices(), readTables(mark)])
+  const [interfaces, tables] = await Promise.all([hasInterfaces(mark) ? readNetDevices() : [], readTables(mark)])
   const ours = tables.filter((table) => isOurTable(mark, table))
   const listed = await Promise.all(ours.map(async (table) => parseTable(await listTable(table))))
   const elements: Elements = new Map(listed.flatMap(({ elements }) => [...elements]))
@@ -41,6 +41,9 @@ export async function readMachine(mark: string): Promise<Machine> {
     disordered: listed.flatMap(({ rules }) => rules).sort().join() !== ruleNames(),
   }
 }
+
+/** Whether there is any of ours at all, told by the kernel without a program. */
+const hasInterfaces = (mark: string): boolean => new RegExp(`^ *${interfacePrefix(mark)}`, 'm').test(readTextNow('/proc/net/dev') ?? '')
 
 /** Tables of all families whose name is of this mark: `ip tt_12345`. */
 async function readTables(mark: string): Promise<string[]> {

@@ -77,12 +77,14 @@ export function stepsBetween(from: Shape, to: Shape): Steps {
     if (replace) steps.replace.push(name)
     if (!is || replace || is.bridge !== tap.bridge || is.up !== tap.up) steps.taps.push({ name, tap, make: !is || replace })
   }
-  for (const [key, text] of to.elements) {
-    const is = from.elements.get(key)
-    if (is === text) continue
-    if (is !== undefined) steps.removed.push(key)
-    steps.added.set(key, text)
-  }
+  if (from.elements.size === 0) steps.added = to.elements // All of them, and there may be tens of thousands.
+  else
+    for (const [key, text] of to.elements) {
+      const is = from.elements.get(key)
+      if (is === text) continue
+      if (is !== undefined) steps.removed.push(key)
+      steps.added.set(key, text)
+    }
   for (const key of from.elements.keys()) if (!to.elements.has(key)) steps.removed.push(key)
   for (const name of from.taps.keys()) if (!to.taps.has(name)) steps.remove.push(name)
   for (const name of from.bridges.keys()) if (!to.bridges.has(name)) steps.remove.push(name)
