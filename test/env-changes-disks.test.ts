@@ -26,7 +26,7 @@ test('disks are kept on request as images of their owner, start again as VMs, an
   await cloud.collection('env').remove('again', { task: 'gone2' })
   await ended(cloud, 'gone2')
   await images.remove(name)
-  await seen(cloud, 'image', (change) => (change.type === 'gone' && change.name === name ? true : undefined)).catch(() => undefined)
+  await until(async () => !(await images.list()).items.some((image) => image.name === name))
   assert.equal((await refused(images.remove('fake:micro'))).code, 'unsupported')
 })
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspected } from '../src/base/inspect.ts'
-import { seen } from '../src/model/cloud-under-test.ts'
 import type { EnvAsked } from '../src/model/env.ts'
-import { asked, barrier, comes, ended, exact, ground, put, refused, state, vms } from './change-ground.ts'
+import { asked, barrier, comes, ended, exact, ground, put, refused, state, until, vms } from './change-ground.ts'
 
 test('[L02] a change repeated with the id of its task is one change', async () => {
   await using made = await ground()
@@ -35,7 +34,7 @@ test('[L02 P02] creations beyond the limit wait for their turn, in order, and fa
   assert.deepEqual((await vms(cloud, 'second')).map(({ status }) => status?.state), ['pending', 'pending'], 'no host began')
   await envs.remove('first')
   assert.equal(state(await ended(cloud, first.status?.task ?? '')), 'cancelled')
-  await seen(cloud, 'task', (change) => (change.type === 'is' && change.resource.name === second.status?.task && change.resource.status?.state === 'running' ? true : undefined))
+  await comes(cloud, second.status?.task ?? '', 'running')
   const late = await ended(cloud, third.status?.task ?? '')
   assert.deepEqual([state(late), late.status?.problem?.message], ['failed', 'it waited 2 s for its turn'])
   assert.equal((await envs.get('third')).status?.phase, 'failed')
@@ -49,7 +48,7 @@ test('[L02] a creation can be cancelled and leaves nothing; a start is taken bac
   const making = await envs.put('demo', { spec: asked() })
   await tasks.remove(making.status?.task ?? '')
   assert.equal(state(await ended(cloud, making.status?.task ?? '')), 'cancelled')
-  await seen(cloud, 'env', (change) => (change.type === 'gone' ? true : undefined)).catch(() => undefined)
+  await until(async () => (await cloud.collection('env').list()).items.length === 0)
   await tasks.remove(making.status?.task ?? '') // Over already: nothing to do.
   const done = await put(cloud, 'calm', asked())
   await put(cloud, 'calm', asked({ stopped: true }))

@@ -10,6 +10,7 @@ import type { Store } from '../store/store.ts'
 import { type View, type ViewEntry, view } from '../store/view.ts'
 import { type OpenTasks, openTasks } from './open-tasks.ts'
 import { type Tally, tally } from './tally.ts'
+import { type Usages, usages } from './usage.ts'
 
 /** A list of problems names so many and counts the rest. */
 export const shownProblems = 20
@@ -31,6 +32,7 @@ export interface Truth extends AsyncDisposable {
   claimings: View<ClaimingRecord>
   tally: Tally
   openTasks: OpenTasks
+  usages: Usages
   /** The ENV with this uid, also while it is being removed. */
   envOf(uid: string): EnvRecord | undefined
   /** Keys of records nobody can read, and why. */
@@ -79,6 +81,7 @@ export async function truth(store: Store, { world, log }: { world: World; log: L
     claimings,
     tally: stack.use(tally(claims, vms)),
     openTasks: stack.use(openTasks(tasks)),
+    usages: stack.use(usages(envs, phases)),
     envOf: (uid) => byUid.get(uid),
     leftOut: store.leftOut?.why ?? new Map(),
     reached: async (revision, signal) => {

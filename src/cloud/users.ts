@@ -2,10 +2,10 @@ import { randomHex } from '../base/world.ts'
 import { check } from '../model/check.ts'
 import type { Collection } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
-import { type Demand, demandOf, nothing, plus } from '../model/expand.ts'
+import { type Demand, nothing, plus } from '../model/expand.ts'
 import type { Resource } from '../model/kinds.ts'
 import { checkUserName } from '../model/names.ts'
-import { type EnvRecord, keys, lastPart, type UserRecord } from '../model/records.ts'
+import { keys, lastPart, type UserRecord } from '../model/records.ts'
 import { UserSpec } from '../model/user.ts'
 import type { ViewEntry } from '../store/view.ts'
 import { changes } from './changes.ts'
@@ -14,7 +14,7 @@ import { keptMb } from './facts.ts'
 import type { EnvParts } from './parts.ts'
 import { retried } from './retried.ts'
 import { builtInUser } from './token-meaning.ts'
-import { phaseOf, type Truth } from './truth.ts'
+import type { Truth } from './truth.ts'
 
 /** Accounts. Who may write them is the guard's to say. */
 export function userCollection({ store, truth, world }: EnvParts): Collection<'user'> {
@@ -80,7 +80,6 @@ export function userCollection({ store, truth, world }: EnvParts): Collection<'u
 }
 
 function userResource(truth: Truth, { value: record, revision }: ViewEntry<UserRecord>): Resource<'user'> {
-  const envs = envsOf(truth, record.name)
   return {
     kind: 'user',
     name: record.name,
@@ -89,14 +88,11 @@ function userResource(truth: Truth, { value: record, revision }: ViewEntry<UserR
     owner: record.name,
     created: record.created,
     spec: record.spec,
-    status: { envs: envs.length, used: usedBy(truth, record.name) },
+    status: { envs: truth.usages.of(record.name).envs, used: usedBy(truth, record.name) },
   }
 }
 
-const envsOf = (truth: Truth, owner: string): EnvRecord[] => truth.envs.values().filter((env) => env.owner === owner)
-
 /** What all ENVs of the user ask for together, and the disks that were kept of earlier ones. */
 export function usedBy(truth: Truth, owner: string): Demand {
-  const asked = envsOf(truth, owner).reduce((sum, env) => (phaseOf(truth, env)?.released ? sum : plus(sum, demandOf(env.spec))), nothing)
-  return plus(asked, { ...nothing, diskMb: truth.hosts.values().reduce((sum, host) => sum + keptMb(host, owner), 0) })
+  return plus(truth.usages.of(owner).used, { ...nothing, diskMb: truth.hosts.values().reduce((sum, host) => sum + keptMb(host, owner), 0) })
 }

@@ -94,7 +94,7 @@ async function place(more: Partial<NetworkFeatures> = {}) {
   return { ...network, links, views, addresses, changed, env, vm, follow, [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
-test('[E08] whatever changes of a running VM is told once, and nothing else is', async () => {
+test('fault 4: [E08] whatever changes of a running VM is told once, and nothing else is', async () => {
   await using at = await place()
   await at.vm(await at.env('a', spec(1)), 0)
   await at.follow('uida', 0)

@@ -30,7 +30,7 @@ interface Reader {
  * costs nothing and falls out of the memory in the end: then it is told `expired`.
  */
 export function history({ revision, limits = { commits: 10_000, bytes: 64 << 20 } }: HistoryOptions): History {
-  const commits = new Map<Revision, { changes: readonly Change[]; families: ReadonlySet<string>; sizeBytes: number }>()
+  const commits = new Map<Revision, { changes: readonly Change[]; sizeBytes: number }>()
   const parked = new Set<Reader>()
   let oldest = revision + 1
   let newest = revision
@@ -59,8 +59,7 @@ export function history({ revision, limits = { commits: 10_000, bytes: 64 << 20 
     if (reader.at + 1 < oldest || reader.at > newest) return { expired: true }
     const before = reader.at
     while (reader.at < newest) {
-      const { changes: all, families } = commits.get(++reader.at)!
-      const changes = isFamily(reader.prefix) && !families.has(reader.prefix) ? none : under(reader.prefix, all)
+      const changes = under(reader.prefix, commits.get(++reader.at)!.changes)
       if (changes.length > 0) return { revision: reader.at, changes }
     }
     return reader.progress && reader.at > before ? { revision: reader.at, changes: [] } : undefined
@@ -71,7 +70,7 @@ export function history({ revision, limits = { commits: 10_000, bytes: 64 << 20 
       return newest
     },
     publish(changes, sizeBytes) {
-      commits.set(++newest, { changes, families: new Set(changes.map(({ key }) => familyOf(key))), sizeBytes })
+      commits.set(++newest, { changes, sizeBytes })
       bytes += sizeBytes
       trim()
       wakeFor(changes)
@@ -98,11 +97,6 @@ export function history({ revision, limits = { commits: 10_000, bytes: 64 << 20 
     },
   }
 }
-
-/** The first two parts of a key, with the slashes: most readers follow such a family, and a large commit concerns few of them. */
-const familyOf = (key: string): string => key.slice(0, key.indexOf('/', key.indexOf('/') + 1) + 1)
-const isFamily = (prefix: string): boolean => prefix !== '' && familyOf(prefix) === prefix
-const none: readonly Change[] = Object.freeze([])
 
 /** The changes under the prefix: the same array when all are. */
 function under(prefix: string, changes: readonly Change[]): readonly Change[] {

@@ -43,6 +43,7 @@ export function dhcp(home: DriverHome, realm: Realm): Dhcp {
   let running: ProcessId | undefined
   let trouble: string | undefined
   let wanted = false
+  let searched = false
   let failures = 0
   let notBefore = 0
   let startedAt = 0
@@ -76,6 +77,12 @@ export function dhcp(home: DriverHome, realm: Realm): Dhcp {
   }
   /** Every one there is, told by the bridges it serves. */
   const all = () => processesWith(dhcpName(mark)).filter(({ argv }) => argv.some((word) => word.startsWith('--dhcp-range=') && word.includes(`set:${dhcpName(mark)},`)))
+  /** The same; the machine is searched once, after that we know what we did. */
+  const known = (): ProcessId[] => {
+    if (searched) return running ? [running] : []
+    searched = true
+    return all()
+  }
   const write = (slice: string, text: string) => {
     const file = join(at.hosts, hostsFile(slice))
     if (readTextNow(file) === text) return
@@ -99,7 +106,7 @@ export function dhcp(home: DriverHome, realm: Realm): Dhcp {
   }
   const clear = async () => {
     wanted = false
-    for (const found of running ? [running] : all()) await end(found)
+    for (const found of known()) await end(found)
     running = undefined
     trouble = undefined
     failures = 0
@@ -126,15 +133,13 @@ export function dhcp(home: DriverHome, realm: Realm): Dhcp {
         const names = new Set(slices.map(hostsFile))
         for (const name of readdirSync(at.hosts)) if (!names.has(name)) forget(name)
         tell(book, slices)
-        const [same, ...others] = all().toSorted((one, other) => Number(isSame(other)) - Number(isSame(one)))
-        for (const found of same && isSame(same) ? others : all()) await end(found)
+        const words = argv().join('\n')
+        const there = known()
+        const same = there.find(({ pid }) => argvOf(pid)?.join('\n') === words)
+        for (const found of there) if (found !== same) await end(found)
         wanted = true
-        if (same && isSame(same)) running = same
+        if (same) running = same
         else start()
-
-        function isSame({ pid }: ProcessId): boolean {
-          return argvOf(pid)?.join('\n') === argv().join('\n')
-        }
       }),
     follow: (book, slices) =>
       attempt(async () => {
