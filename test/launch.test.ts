@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -36,6 +36,8 @@ function nodeOf(version: string): string {
   const bin = mkdtempSync(join(dir, 'bin-'))
   writeFileSync(join(bin, 'node'), `#!/bin/sh\n[ "$1" != --version ] || { echo ${version} >>${bin}/asked; echo ${version}; exit; }\nexec ${process.execPath} "$@"\n`)
   chmodSync(join(bin, 'node'), 0o755)
+  // Older than what is remembered of it, as one that was installed: files of one tick of the kernel's clock are of one age.
+  utimesSync(join(bin, 'node'), 1_700_000_000, 1_700_000_000)
   return bin
 }
 
