@@ -47,13 +47,13 @@ export const vms = async (cloud: Cloud, env: string): Promise<Resource<'vm'>[]> 
 /** Waits until it is so. */
 export async function until(isSo: () => Promise<boolean>): Promise<void> {
   for (const end = performance.now() + 20_000; !(await isSo()); ) {
-    assert.ok(performance.now() < end, `it did not come to be so: ${isSo}`)
+    assert.ok(performance.now() < end, `it did not come to be so: ${String(isSo)}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 
 /** What the ledger says, and what the records ask for, added up by hand. */
-export async function ledgerOf(store: Store): Promise<{ ledger: unknown; sum: Demand }> {
+async function ledgerOf(store: Store): Promise<{ ledger: unknown; sum: Demand }> {
   const { items } = await store.list('desired/')
   const at = <T>(key: string) => items.find((one) => one.key === key)?.value as T | undefined
   const envs = items.flatMap(({ key, value }) => (key.startsWith('desired/env/') ? [value as EnvRecord] : []))

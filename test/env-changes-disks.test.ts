@@ -33,7 +33,7 @@ test('disks are kept on request as images of their owner, start again as VMs, an
 const kept = async (cloud: Cloud) => (await cloud.collection('image').list()).items.flatMap(({ name }) => (name.startsWith('kept/') ? [name] : [])).sort()
 const short = (names: string[]) => names.map((name) => name.replace(/-[a-z0-9]{8}/, ''))
 
-test('[B15] an index that is used again has its disks kept again, each under a name of its own', async () => {
+test('an index that is used again has its disks kept again, each under a name of its own', async () => {
   await using made = await ground()
   const { cloud } = made
   await put(cloud, 'demo', asked({ keepDisks: true }))
@@ -42,7 +42,7 @@ test('[B15] an index that is used again has its disks kept again, each under a n
   assert.deepEqual(short(await kept(cloud)), ['kept/demo/0', 'kept/demo/1', 'kept/demo/1-2'])
 })
 
-test('[B15] the disk of a guest that ran is kept though it failed or is being started when it goes; what never ran leaves none', async () => {
+test('the disk of a guest that ran is kept though it failed or is being started when it goes; what never ran leaves none', async () => {
   const wall = barrier()
   let broken = false
   await using made = await ground({
@@ -67,7 +67,7 @@ test('[B15] the disk of a guest that ran is kept though it failed or is being st
   assert.deepEqual(short(await kept(made.cloud)), ['kept/demo/0', 'kept/demo/1'])
 })
 
-test('[B15] disks are kept once, however often their removal is tried, also by the next server', async () => {
+test('disks are kept once, however often their removal is tried, also by the next server', async () => {
   let broken = true
   const calls = new Map<string, number>()
   const isSecond = (id: string) => calls.set(id, (calls.get(id) ?? 0) + 1) && (calls.get(id) ?? 0) % 2 === 0
@@ -84,7 +84,7 @@ test('[B15] disks are kept once, however often their removal is tried, also by t
   assert.deepEqual(await made.leaks(), [])
 })
 
-test('[B15] a VM without a disk has none to keep, and goes', async () => {
+test('a VM without a disk has none to keep, and goes', async () => {
   using images = imageDir(['diskless'], { cpu: 1, memMb: 100, diskMb: 0, ports: [] })
   await using made = await ground({ imageDirs: [images.dir] })
   const { cloud } = made

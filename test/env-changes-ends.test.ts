@@ -98,7 +98,7 @@ test('[B16] an ENV ends when the clock says so, also if that was set, or the mac
   await exact(store, { cpu: 2, memMb: 200, diskMb: 200, vms: 2 })
 })
 
-test('[B04 B16] an ENV that failed leaves an explanation that holds nothing, and its name to the next; the tasks of both end', async () => {
+test('B04: an ENV that failed leaves an explanation that holds nothing, and its name to the next; the tasks of both end', async () => {
   let broken = true
   await using made = await ground({ around: { engine: (engine) => ({ ...engine, start: async (plan) => (broken ? Promise.reject(new Error('no memory to fork')) : engine.start(plan)) }) } })
   const { cloud, store } = made

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspected } from '../src/base/inspect.ts'
 import type { EnvAsked } from '../src/model/env.ts'
-import { asked, barrier, comes, ended, exact, ground, put, refused, state, until, vms } from './change-ground.ts'
+import { asked, barrier, comes, ended, exact, ground, put, refused, state, until, vmComes, vms } from './change-ground.ts'
 
 test('[L02] a change repeated with the id of its task is one change', async () => {
   await using made = await ground()
@@ -74,7 +74,7 @@ test('[L02 P02] creations that waited go on in the order they came after the ser
   }
 })
 
-test('[L02 B16] what is wanted of a creation that waits for its turn: changed, halted, deleted', async () => {
+test('[L02] what is wanted of a creation that waits for its turn: changed, halted, deleted', async () => {
   await using made = await ground({ limits: { creationsMax: 1 }, engine: { bootMs: [20, 20] } })
   const { cloud, store } = made
   const envs = cloud.collection('env')
@@ -151,11 +151,30 @@ test('[L02] a creation that got more time is not looked at over and over', async
   await new Promise((resolve) => setTimeout(resolve, 1100))
   const before = turns()
   await new Promise((resolve) => setTimeout(resolve, 300))
-  assert.ok((turns()[0] ?? 0) - (before[0] ?? 0) < 10, `${before} turns, then ${turns()}`)
+  assert.ok((turns()[0] ?? 0) - (before[0] ?? 0) < 10, `${before.join()} turns, then ${turns().join()}`)
   assert.equal(state(await cloud.collection('task').get(status?.task ?? '')), 'done', 'its end is no affair of hosts')
 })
 
-test('[L02 H18] VMs that were added and had to wait for room are made when the task is done', async () => {
+test('[L02] an ENV in the making is not ready by VMs that it has lost meanwhile', async () => {
+  const [starts, ends] = [barrier(), barrier()]
+  await using made = await ground({
+    around: { engine: (engine) => ({ ...engine, start: async (plan) => (plan.id.endsWith('.2') ? starts.pass() : Promise.resolve()).then(() => engine.start(plan)), destroy: async (id) => (await ends.pass(), engine.destroy(id)) }) },
+  })
+  const { cloud } = made
+  starts.hold()
+  ends.hold()
+  const { status } = await cloud.collection('env').put('demo', { spec: asked({}, { count: 3 }) })
+  await vmComes(cloud, 'demo.0', (vm) => vm.status?.state === 'ready')
+  await cloud.collection('env').put('demo', { spec: asked({ kicked: [0] }, { count: 4 }) })
+  await vmComes(cloud, 'demo.3', (vm) => vm.status?.state === 'ready')
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.equal((await cloud.collection('env').get('demo')).status?.phase, 'creating')
+  starts.letGo()
+  ends.letGo()
+  assert.equal(state(await ended(cloud, status?.task ?? '')), 'done')
+})
+
+test('[L02] VMs that were added and had to wait for room are made when the task is done', async () => {
   const total = { cpu: 6, memMb: 4000, diskMb: 4000, vms: 100 }
   await using made = await ground({ total, engine: { bootMs: 50 } })
   const { cloud } = made

@@ -116,6 +116,19 @@ test('a VM that was added and failed fails that change only; it can be kicked, a
   assert.deepEqual(await made.leaks(), [])
 })
 
+test('a VM that failed is tried again when its ENV is started, though that runs', async () => {
+  let broken = true
+  await using made = await ground({ around: { engine: (engine) => ({ ...engine, start: async (plan) => (broken && plan.id.endsWith('.2') ? Promise.reject(new Error('no memory to fork')) : engine.start(plan)) }) } })
+  const { cloud } = made
+  await put(cloud, 'demo', asked())
+  assert.equal(state((await put(cloud, 'demo', asked({}, { count: 3 }))).task), 'failed')
+  assert.equal(state((await put(cloud, 'demo', asked({ starts: 1 }, { count: 3 }))).task), 'failed', 'it still cannot')
+  broken = false
+  const { task } = await put(cloud, 'demo', asked({ starts: 2 }, { count: 3 }))
+  assert.deepEqual([state(task), task.status?.done], ['done', 3])
+  assert.deepEqual((await vms(cloud, 'demo')).map(({ status }) => [status?.state, status?.problem]), Array(3).fill(['ready', undefined]))
+})
+
 test("a VM that could not follow a change and is deleted is in nobody's way", async () => {
   let broken = false
   await using made = await ground({ around: { network: (network) => ({ ...network, change: async (change, call) => (broken && change.put.length > 0 ? Promise.reject(new Error('nft: no such set')) : network.change(change, call)) }) } })
@@ -194,6 +207,7 @@ test('fault 12: [B20] an ENV is given time, and stopped, while its host is away;
   await store.commit([{ key: 'presence/host/one', value: null }])
   await seen(cloud, 'vm', (change) => (change.type === 'is' && change.resource.status?.state === 'lost' ? true : undefined))
   assert.equal((await put(cloud, 'demo', asked({ lifetimeSeconds: 7200 }))).env.spec.lifetimeSeconds, 7200)
+  assert.equal((await refused(cloud.collection('env').put('demo', { spec: asked(), expect: 'absent' }))).code, 'exists', 'its name is not free')
   assert.equal((await refused(put(cloud, 'demo', asked({ lifetimeSeconds: 7200 }, { count: 3 })))).code, 'unavailable')
   await cloud.collection('env').put('demo', { spec: asked({ lifetimeSeconds: 7200, kicked: [1], stopped: true }) })
   assert.equal((await refused(put(cloud, 'demo', asked({ lifetimeSeconds: 7200, kicked: [1] })))).code, 'unavailable')

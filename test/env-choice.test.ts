@@ -96,6 +96,14 @@ describe('which VMs an ENV gets, and of what size', () => {
     await ground.does('env', 'update', 'all', '--no-keep-disks', '--at-end', 'delete')
     await ground.does('env', 'del', 'all', 'peer')
   })
+
+  it('an ENV whose disks are kept can be deleted without them, by --no-keep-disks', async () => {
+    await ground.does('env', 'add', 'less', '-s', 'ubuntu2004', '--keep-disks')
+    assert.match((await ground.tt('env', 'del', 'less', '--keep-disks', '--no-keep-disks')).stderr, /either --keep-disks or --no-keep-disks/)
+    await ground.does('env', 'del', 'less', '--no-keep-disks')
+    const { images } = (await ground.json('image', 'list')) as { images: { name: string }[] }
+    assert.deepEqual(images.filter(({ name }) => name.startsWith('kept/less/')), [])
+  })
 })
 
 const failing = ['--engine', 'fake', '--cpu-total', '16', '--mem-total', '4096', '--disk-total', '100000', '--drivers', JSON.stringify({ engine: { fake: { failStart: ['*.2'], bootMs: 1500 } } })]

@@ -36,7 +36,7 @@ async function done({ clouds }: TwoServers, { what, server, env, a }: Op): Promi
   const group = (change: object) => changed(({ groups }) => ({ groups: groups.map((one, at) => (at === 0 ? { ...one, ...change } : one)) }))
   if (what === 'create') return (await envs.put(name, { spec: asked({ deadlineSeconds }, { count: a + 1 }), expect: 'absent' })).status?.task
   if (what === 'start' || what === 'stop') return changed(() => ({ stopped: what === 'stop' }))
-  if (what === 'kick') return changed(({ kicked = [] }) => ({ kicked: [...new Set([...kicked, a])] }))
+  if (what === 'kick') return changed(({ kicked }) => ({ kicked: [...new Set([...kicked, a])] }))
   if (what === 'count') return group({ count: a + 1 })
   if (what === 'size') return group({ cpu: 1 + (a % 2), memMb: 100 + a * 20 })
   if (what === 'life') return changed(() => ({ lifetimeSeconds: 3600 + a }))
@@ -94,6 +94,31 @@ test('fault 14: [B12 D03] a start and a claim of the same room at the same momen
     await gone(two, 'other', `gone${round}`)
   }
   assert.ok(refusals > 0, 'of the first round at least')
+  await watched.stop()
+  assert.deepEqual(watched.wrong, [])
+})
+
+test('fault 14: [B12 D05] two ENVs that are to start, or to grow, on one host at the same moment: it holds one of them', { timeout: 60_000 }, async () => {
+  const small = { ...total, cpu: 4, memMb: 1000, diskMb: 1000 }
+  await using servers = await twoServers({ total: small, lagMs: 4 })
+  const { clouds: [one, two], store } = servers
+  const watched = sums(store, { total: small, hosts: 2 })
+  const spec = (more: object, group: object = {}) => asked({ host: 'one', ...more }, { count: 1, cpu: 4, memMb: 100, diskMb: 100, ...group })
+  for (const name of ['a', 'b']) {
+    await put(one, name, spec({}))
+    await put(one, name, spec({ stopped: true }))
+  }
+  const both = (by: typeof two, change: object, group: object = {}) =>
+    Promise.all([one.collection('env').put('a', { spec: spec(change, group) }), by.collection('env').put('b', { spec: spec(change, group) })].map((each) => each.then(({ status }) => ended(one, status?.task ?? '').then((task) => String(state(task))), (error: TtError) => error.message)))
+  for (const by of [one, two]) {
+    const [first, second] = (await both(by, { stopped: false })).sort()
+    assert.equal(first, 'done')
+    assert.match(second ?? '', /^not enough cpu on its host one: 4 cpus in all, 4 cpus/)
+    for (const name of ['a', 'b']) await put(one, name, spec({ stopped: true }))
+  }
+  const [first, second] = (await both(two, { stopped: true }, { diskMb: 850 })).sort()
+  assert.equal(first, 'done')
+  assert.match(second ?? '', /^not enough disk on its host one: 1000 MB in all, 850 MB/)
   await watched.stop()
   assert.deepEqual(watched.wrong, [])
 })

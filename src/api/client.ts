@@ -67,8 +67,9 @@ function httpCollection<K extends Kind>(server: Connection, kind: K): Collection
       return isListing(value, kind) ? value : notOurs(server)
     },
     put: (name, { expect, ...body }, call) => one('PUT', name, { headers: conditionOf(expect), body, call }),
-    async remove(name, options = {}, call) {
-      await server.json('DELETE', pathTo(kind, name) + queryOf(options), { accept: json, call })
+    async remove(name, { keepDisks, ...options } = {}, call) {
+      const kept = keepDisks === undefined ? {} : { keepDisks: keepDisks ? '1' : '0' } // Not to keep them is a wish too.
+      await server.json('DELETE', pathTo(kind, name) + queryOf({ ...options, ...kept }), { accept: json, call })
     },
     watch: (options = {}, call) => changes(server, kind, { ...options, call }),
   }

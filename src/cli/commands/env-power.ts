@@ -59,10 +59,10 @@ async function goingTask({ call }: Invocation, cloud: Cloud, { status }: Resourc
   return task?.spec.verb === verb && task.status && !isOver(task.status.state) ? task.name : undefined
 }
 
-/** Whether it runs but for VMs whose guests ended by themselves: to start it starts these again. */
+/** Whether it runs but for VMs that ended by themselves or could not be started: to start it tries these again. */
 async function hasEnded({ call }: Invocation, cloud: Cloud, name: string): Promise<boolean> {
   const { spec, status } = await cloud.collection('env').get(name, call)
-  if (spec.stopped || status === undefined || status.ready >= status.vms) return false
+  if (spec.stopped || status?.phase !== 'ready' || status.ready >= status.vms) return false
   const { items } = await cloud.collection('vm').list({ under: name }, call)
-  return items.some(({ status: vm }) => vm?.state === 'stopped')
+  return items.some(({ status: vm }) => vm?.state === 'stopped' || vm?.state === 'failed')
 }
