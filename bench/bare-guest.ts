@@ -6,6 +6,7 @@ import { plainEffects } from '../src/base/effects.ts'
 import { silentLog } from '../src/base/log.ts'
 import { realWorld } from '../src/base/world.ts'
 import { agentPort, type Channel } from '../src/drivers/channel/channel.ts'
+import { guestOf } from '../src/drivers/channel/ground.ts'
 import { rexec } from '../src/drivers/channel/rexec/rexec.ts'
 import { argv, files } from '../src/drivers/engine/qemu/argv.ts'
 import { checked } from '../src/drivers/engine/qemu/check.ts'
@@ -88,6 +89,7 @@ async function planOf(number: number, { image, volumes }: { image: MicroImage; v
     hostname: `bare-${number}`,
     cpu: image.cpu,
     memMb: image.memMb,
+    arch: 'amd64',
     boot: 'kernel',
     files: { kernel: image.kernel, initrd: image.initrd },
     cmdline: image.cmdline,
@@ -128,7 +130,7 @@ function bareGuest(command: string[], at: { dir: string; ip: string; clear(): Pr
       child = spawn(program, args, { cwd: at.dir, stdio: ['ignore', fd, fd] })
       closeSync(fd)
       ended = new Promise((resolve) => child?.once('exit', resolve))
-      channel = rexec({ id: 'bare', dial, world: realWorld, log: silentLog })
+      channel = rexec(guestOf({ id: 'bare', dial, world: realWorld, log: silentLog }))
       return channel
     },
     async kill() {

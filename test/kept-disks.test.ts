@@ -32,7 +32,7 @@ async function ground(factory: VolumeFactory, { effects = plainEffects(), root =
     writeFileSync(path, `the ${path}`)
     chmodSync(path, 0o644)
   }
-  const spec = { engines: ['qemu', 'other'], digest: 'd', agent: 'rexec' as const, features: ['x'], cpu: 1, memMb: 128, diskMb: 8, ports: [22, 80], sizeBytes: 1 }
+  const spec = { engines: ['qemu', 'other'], digest: 'd', arch: 'amd64' as const, ways: ['rexec' as const], features: ['x'], cpu: 1, memMb: 128, diskMb: 8, ports: [22, 80], sizeBytes: 1 }
   const image: FoundImage = { name: 'micro', spec, boot: 'kernel', files, base, cmdline: 'root=/dev/vda', options: { vnc: false } }
   mkdirSync(join(root, 'volumes'), { recursive: true })
   const volume = await factory({ dir: join(root, 'volumes'), mark: 'tests', world: realWorld, effects, log: silentLog }, {})
@@ -57,9 +57,9 @@ test('[B15] a kept disk is an image with everything of its original, found by th
   assert(sighting && 'image' in sighting, JSON.stringify(sighting))
   const { image } = sighting
   assert.deepEqual([image.name, image.boot, image.cmdline, image.options], [name, 'kernel', 'root=/dev/vda', { vnc: false }])
-  const { memo = '', engines, agent, features, cpu, memMb, diskMb, ports } = image.spec
+  const { memo = '', engines, arch, ways, features, cpu, memMb, diskMb, ports } = image.spec
   assert.match(memo, /^The disk of demo\.3, made from micro, as it was on \d{4}-\d\d-\d\d at \d\d:\d\d UTC$/)
-  assert.deepEqual({ engines, agent, features, cpu, memMb, diskMb, ports }, { engines: ['qemu', 'other'], agent: 'rexec', features: ['x'], cpu: 2, memMb: 256, diskMb: 8, ports: [22, 80] })
+  assert.deepEqual({ engines, arch, ways, features, cpu, memMb, diskMb, ports }, { engines: ['qemu', 'other'], arch: 'amd64', ways: ['rexec'], features: ['x'], cpu: 2, memMb: 256, diskMb: 8, ports: [22, 80] })
   const manifest = JSON.parse(readFileSync(join(image.base?.path ?? '', '../image.json'), 'utf8'))
   assert.equal(manifest.owner, 'ann')
   for (const file of [manifest.kernel, manifest.initrd, manifest.disk]) {
@@ -83,10 +83,10 @@ test('[B15] a kept disk is an image with everything of its original, found by th
 
 test('an image without files is kept as a disk, by any volume driver', async () => {
   using on = await ground(fake)
-  await on.kept.keep({ ...on.what, image: { ...on.image, files: {}, spec: { ...on.image.spec, agent: 'engine' } } })
+  await on.kept.keep({ ...on.what, image: { ...on.image, files: {}, spec: { ...on.image.spec, arch: 'amd64', ways: ['engine'] } } })
   const [sighting] = await found(on.kept.dir)
   assert(sighting && 'image' in sighting, JSON.stringify(sighting))
-  assert.equal(sighting.image.spec.agent, 'engine', 'who took commands before does so again')
+  assert.equal(sighting.image.spec.ways[0], 'engine', 'who took commands before does so again')
   assert.deepEqual([sighting.image.boot, sighting.image.base?.format, sighting.image.base?.sizeBytes], ['disk', 'raw', 8 * MiB])
   await on.volume[Symbol.asyncDispose]()
 })

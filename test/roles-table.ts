@@ -80,6 +80,9 @@ export const rows: readonly Row[] = [
 export const sessions: Record<SessionRequest['type'], Statuses> = {
   exec: for4(403, 200, 404, 200),
   console: for4(403, 200, 404, 200),
+  screen: for4(403, 200, 404, 200),
+  push: for4(403, 200, 404, 200),
+  get: for4(403, 200, 404, 200),
   ping: for4(403, 200, 404, 200),
   logs: readable,
   events: anybody,
@@ -87,6 +90,7 @@ export const sessions: Record<SessionRequest['type'], Statuses> = {
   reload: for4(403, 403, 403, 200),
   doctor: for4(403, 403, 403, 200),
   build: for4(403, 403, 403, 200),
+  import: for4(403, 403, 403, 200),
 }
 
 /** `docs/reference/roles.md`. */

@@ -218,6 +218,9 @@ describe('J01: every session, by who asks; fault 38: reload is for admins', { ti
         const requests: Record<SessionRequest['type'], SessionRequest> = {
           exec: { type: 'exec', vms, command: { argv: ['echo', 'x'] } },
           console: { type: 'console', vms },
+          screen: { type: 'screen', vms },
+          push: { type: 'push', vms, path: '/tmp/x' },
+          get: { type: 'get', vms, path: '/tmp/x' },
           ping: { type: 'ping', vms, timeoutMs: 1000 },
           logs: { type: 'logs', vms },
           events: { type: 'events' },
@@ -225,6 +228,7 @@ describe('J01: every session, by who asks; fault 38: reload is for admins', { ti
           reload: { type: 'reload' },
           doctor: { type: 'doctor' },
           build: { type: 'build', image: 'fake:micro' },
+          import: { type: 'import', image: { name: 'imported', url: 'http://127.0.0.1:1/none' } },
         }
         const request = requests[type]
         found[caller] = needsInput(request) ? await joined(at, caller, request) : (await asked(at, caller, { id: 'session', body: request })).status

@@ -4,7 +4,7 @@ import { EnvSpec, type EnvStatus } from '../model/env.ts'
 import { errorCodes, type ErrorCode, type Problem } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
 import type { HostSpec, HostStatus } from '../model/host.ts'
-import type { ImageSpec, ImageStatus } from '../model/image.ts'
+import { archs, type ImageSpec, type ImageStatus, ways } from '../model/image.ts'
 import { type Kind, kinds, type Kinds } from '../model/kinds.ts'
 import { type TaskSpec, type TaskStatus, taskStates, taskVerbs } from '../model/task.ts'
 import { roles, TokenSpec, type TokenStatus, UserSpec, type UserStatus } from '../model/user.ts'
@@ -65,6 +65,8 @@ const vmSpec = exactly<VmSpec>()(
     deny: v.array(v.string()),
     stopped: v.boolean(),
     starts: v.number(),
+    sshKeys: v.array(v.string()),
+    userData: v.optional(v.string()),
     host: v.optional(v.string()),
   }),
 )
@@ -79,6 +81,7 @@ const vmStatus = exactly<VmStatus>()(
     ports: v.pipe(portMap, v.description('Public port for each inner port')),
     pid: v.optional(v.number()),
     since: v.optional(time),
+    guest: v.optional(v.object({ state: v.picklist(['booting', 'ready', 'lost', 'none']), way: v.optional(v.picklist(ways)), load: v.optional(v.number()), memUsedMb: v.optional(v.number()) })),
     problem: v.optional(ProblemAnswer),
   }),
 )
@@ -106,7 +109,8 @@ const imageSpec = exactly<ImageSpec>()(
     engines: v.array(v.string()),
     memo: v.optional(v.string()),
     digest: v.string(),
-    agent: v.picklist(['rexec', 'none', 'engine']),
+    arch: v.picklist(archs),
+    ways: v.pipe(v.array(v.picklist(ways)), v.description('Ways into its guests, the preferred first')),
     features: v.array(v.string()),
     owner: v.optional(v.string()),
     cpu: v.number(),

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { EnvSpec } from '../model/env.ts'
+import { archs, ways } from '../model/image.ts'
 import type { SessionRequest } from '../model/session.ts'
 import { TokenSpec, UserSpec } from '../model/user.ts'
 
@@ -30,8 +31,18 @@ export const PatchEnv = v.strictObject({
 const command = {
   shell: v.optional(v.pipe(text(1_000_000), v.nonEmpty('a command that is not empty'), v.description('Text for the shell of the guest'))),
   argv: v.optional(v.pipe(v.array(text(1_000_000)), v.minLength(1, 'a program'), v.maxLength(10_000), v.description('A program and its arguments, as they are'))),
+  script: v.optional(v.pipe(text(8_000_000), v.nonEmpty('a script that is not empty'), v.description('A program that is sent along; `#!` in its first line names what runs it, otherwise the shell does'))),
+  args: v.optional(v.pipe(v.array(text(1_000_000)), v.maxLength(10_000), v.description('Arguments of the script'))),
 }
-const isOneCommand = (value: { shell?: string; argv?: string[] }) => (value.shell === undefined) !== (value.argv === undefined)
+const isOneCommand = ({ shell, argv, script, args }: { shell?: string; argv?: string[]; script?: string; args?: string[] }) =>
+  [shell, argv, script].filter((one) => one !== undefined).length === 1 && (args === undefined || script !== undefined)
+const oneCommand = 'one of shell, argv and script; args only with script'
+const via = v.optional(v.pipe(v.picklist(ways), v.description('The way into the guests; by default the first of each image that answers')))
+const atOnce = v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000), v.description('So many VMs of a host at the same time')))
+const characters = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000))
+const path = v.pipe(text(4096), v.regex(/^\//, 'an absolute path'))
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'a sha256 in hexadecimal'))
+const bytes = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER))
 const context = {
   env: v.optional(
     v.pipe(
@@ -52,10 +63,29 @@ export const Run = v.pipe(
     ...command,
     ...context,
     stdin: v.optional(v.pipe(v.union([v.string(), v.strictObject({ base64: v.pipe(v.string(), v.base64('base64')) })], 'a text or {"base64": …}'), v.description('Given to every VM; otherwise the input is empty'))),
+    via,
+    atOnce,
     ...filters,
   }),
-  v.check((value) => isOneCommand(value), 'either shell or argv'),
+  v.check((value) => isOneCommand(value), oneCommand),
 )
+
+const ImageOrder = v.strictObject({
+  name,
+  sha256: v.optional(sha256),
+  format: v.optional(v.picklist(['qcow2', 'raw', 'vmdk', 'vdi'])),
+  url: v.optional(v.pipe(text(4096), v.regex(/^https?:\/\//, 'an address that begins with https:// or http://'))),
+  sizeBytes: v.optional(bytes),
+  memo: v.optional(text(1000)),
+  arch: v.optional(v.picklist(archs)),
+  ways: v.optional(v.array(v.picklist(ways))),
+  features: v.optional(v.pipe(v.array(text(64)), v.maxLength(64))),
+  cpu: v.optional(bytes),
+  memMb: v.optional(bytes),
+  diskMb: v.optional(bytes),
+  ports: v.optional(v.pipe(v.array(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))), v.maxLength(64))),
+  replace: v.optional(v.boolean()),
+})
 
 const vms = v.strictObject({ envs: v.pipe(v.array(name), v.minLength(1, 'at least one ENV'), v.maxLength(1000)), ...filters })
 
@@ -63,12 +93,19 @@ export const Request = v.variant('type', [
   v.strictObject({
     type: v.literal('exec'),
     vms,
-    command: v.pipe(v.strictObject(command), v.check((value) => isOneCommand(value), 'either shell or argv')),
+    command: v.pipe(v.strictObject(command), v.check((value) => isOneCommand(value), oneCommand)),
     ...context,
     stdin: v.optional(v.pipe(v.boolean(), v.description('Input will come; WebSocket only'))),
+    tty: v.optional(v.pipe(v.strictObject({ columns: characters, rows: characters, term: v.optional(v.pipe(text(64), v.regex(/^[A-Za-z0-9._+-]+$/, 'the name of a terminal'))) }), v.description('A terminal of its own; WebSocket only'))),
+    via,
+    atOnce,
   }),
   v.strictObject({ type: v.literal('logs'), vms, follow: v.optional(v.boolean()) }),
-  v.strictObject({ type: v.literal('console'), vms }),
+  v.strictObject({ type: v.literal('console'), vms, scrollbackBytes: v.optional(bytes) }),
+  v.strictObject({ type: v.literal('screen'), vms }),
+  v.strictObject({ type: v.literal('push'), vms, path, overwrite: v.optional(v.boolean()), via, timeoutMs: context.timeoutMs, atOnce }),
+  v.strictObject({ type: v.literal('get'), vms, path, have: v.optional(v.record(text(255), v.strictObject({ bytes, sha256 }))), via, timeoutMs: context.timeoutMs, atOnce }),
+  v.strictObject({ type: v.literal('import'), image: ImageOrder, hosts: v.optional(v.pipe(v.array(name), v.maxLength(1000))) }),
   v.strictObject({ type: v.literal('ping'), vms, timeoutMs: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(600_000)) }),
   v.strictObject({ type: v.literal('events'), follow: v.optional(v.boolean()), envs: v.optional(v.pipe(v.array(name), v.maxLength(1000))) }),
   v.strictObject({ type: v.literal('audit'), follow: v.optional(v.boolean()), last: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(100_000))) }),

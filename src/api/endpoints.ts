@@ -147,8 +147,8 @@ export const endpoints: Record<RouteId, Endpoint> = {
     query: Nothing,
     body: Run,
     async answer({ cloud, params, body, call }) {
-      const { shell, argv, stdin, prefixes, indices, ...context } = body
-      const command = shell === undefined ? { argv: argv ?? [] } : { shell }
+      const { shell, argv, script, args, stdin, prefixes, indices, ...context } = body
+      const command = shell !== undefined ? { shell } : script !== undefined ? { script, ...(args ? { args } : {}) } : { argv: argv ?? [] }
       const vms = { envs: [params.name ?? ''], prefixes, indices }
       const session = await cloud.open({ type: 'exec', vms, command, ...context, stdin: stdin !== undefined }, call)
       return { type: 'frames', session, stdin: stdin === undefined ? undefined : bytesOf(stdin) }

@@ -26,7 +26,7 @@ export interface SampleCloud extends Cloud {
   readonly watches: ReadonlySet<unknown>
 }
 
-const image: ImageSpec = { engines: ['sample'], digest: 'd'.repeat(64), agent: 'engine', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1 }
+const image: ImageSpec = { engines: ['sample'], digest: 'd'.repeat(64), arch: 'amd64', ways: ['engine'], features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1 }
 const images: Record<string, ImageSpec> = { 'sample:github.com/some/one': image, 'sample:micro': image }
 const started = new Date(0).toISOString()
 const total = { cpu: 12_000, memMb: 2_000_000, diskMb: 2_000_000, vms: 20_000 }

@@ -15,7 +15,7 @@ export function sampleSession(request: SessionRequest, vms: string[], closed: ()
     input: new WritableStream({
       write(input) {
         if (stop.signal.aborted) fail('unavailable', 'the session is over')
-        for (const [vm, own] of inputs) if (input.vm === undefined || input.vm === vm) own.push(input)
+        for (const [vm, own] of inputs) if (!('vm' in input) || input.vm === undefined || input.vm === vm) own.push(input)
       },
     }),
     async [Symbol.asyncDispose]() {

@@ -11,7 +11,7 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const encoder = new TextEncoder()
 
 /** Whether what a session does depends on what its caller says later; such a session needs a WebSocket. */
-export const needsInput = (request: SessionRequest): boolean => request.type === 'console' || (request.type === 'exec' && request.stdin === true)
+export const needsInput = (request: SessionRequest): boolean => request.type === 'console' || request.type === 'screen' || request.type === 'push' || (request.type === 'import' && request.image.url === undefined) || (request.type === 'exec' && (request.stdin === true || request.tty !== undefined))
 
 /** A frame as a line of NDJSON, the line end included. */
 export function lineOf(frame: SessionFrame): string {
@@ -112,6 +112,10 @@ const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, Ch
   begin: ({ vm, image, address }) => isText(vm) && isText(image) && isTextOrNothing(address),
   exit: ({ vm, code, signal }) => isText(vm) && (code === undefined ? isText(signal) : Number.isInteger(code) && signal === undefined),
   problem: ({ vm, problem }) => isTextOrNothing(vm) && isObject(problem) && isText(problem.code) && isText(problem.message),
+  entry: ({ vm, entry, offset }) => isText(vm) && isEntry(entry) && isCountOrNothing(offset),
+  'entry-end': ({ vm, sha256 }) => isText(vm) && isSha256(sha256),
+  wants: ({ vm, host, offset }) => isTextOrNothing(vm) && isTextOrNothing(host) && isCount(offset),
+  progress: ({ vm, host, what, doneBytes, totalBytes }) => isTextOrNothing(vm) && isTextOrNothing(host) && isText(what) && isCount(doneBytes) && isCountOrNothing(totalBytes),
   note: ({ host, text }) => isTextOrNothing(host) && isText(text),
   leak: ({ host, leak }) => isText(host) && isObject(leak) && isText(leak.kind) && isText(leak.subject) && isText(leak.why),
   finding: ({ host, finding }) => isText(host) && isObject(finding) && isText(finding.check) && isText(finding.message) && ['good', 'poor', 'bad'].includes(finding.state as string),
@@ -124,12 +128,26 @@ const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, Ch
 const inputChecks: Record<Exclude<SessionInput['type'], 'stdin'>, Check> = {
   eof: ({ vm }) => isTextOrNothing(vm),
   signal: ({ vm, signal }) => isTextOrNothing(vm) && isText(signal) && /^[A-Z][A-Z0-9+-]{0,15}$/.test(signal),
+  entry: ({ entry }) => isEntry(entry) && ((entry as { type?: string }).type !== 'file' || isSha256((entry as { sha256?: string }).sha256)),
+  from: ({ offset }) => isCount(offset),
   size: ({ vm, columns, rows }) => isTextOrNothing(vm) && isSize(columns) && isSize(rows),
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isTextOrNothing = (value: unknown) => value === undefined || isText(value)
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
+const isCountOrNothing = (value: unknown) => value === undefined || isCount(value)
+const isSha256 = (value: unknown) => isText(value) && /^[0-9a-f]{64}$/.test(value)
+/** Paths come from a guest or a stranger: none may lead out of where it is to be. */
+const isBelow = (value: unknown) => isText(value) && value.length <= 4096 && !value.includes('\0') && (value === '' || value.split('/').every((part) => part !== '' && part !== '.' && part !== '..'))
+const isEntry = (value: unknown) =>
+  isObject(value) &&
+  isBelow(value.path) &&
+  Number.isInteger(value.mode) &&
+  (value.mode as number) >= 0 &&
+  (value.mode as number) <= 0o7777 &&
+  (value.type === 'file' ? isCount(value.sizeBytes) && (value.sha256 === undefined || isSha256(value.sha256)) : value.type === 'directory' || (value.type === 'link' && isText(value.target)))
 const isSize = (value: unknown) => Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 10_000
 
 type Check = (value: Record<string, unknown>) => boolean

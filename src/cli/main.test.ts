@@ -53,7 +53,7 @@ const bobs = envOf('bobs', { owner: 'bob', status: { expires: '2026-01-01T00:03:
 const expired = envOf('over', { spec: { stopped: true, atEnd: 'stop' }, status: { ready: 0, expires: '2025-12-31T23:59:00.000Z' } })
 const envs = [bobs, broken, demo, halted]
 const vms = [vmOf('demo.0'), vmOf('demo.1', { status: { state: 'booting', host: 'h2', ports: { 22: 40_001, 80: 40_002 } } })]
-const images = [imageOf('demo-os', { agent: 'none', memo: 'two tasks that print A and B', memMb: 16, diskMb: 0, ports: [], buildable: true }), imageOf('micro', { buildable: false }), imageOf('qemu:centos-7.2:default', { memo: undefined, cpu: 2, memMb: 1024, diskMb: 40_960 })]
+const images = [imageOf('demo-os', { arch: 'amd64', ways: [], memo: 'two tasks that print A and B', memMb: 16, diskMb: 0, ports: [], buildable: true }), imageOf('micro', { buildable: false }), imageOf('qemu:centos-7.2:default', { memo: undefined, cpu: 2, memMb: 1024, diskMb: 40_960 })]
 const evil = '\x1b]0;owned\x07\x1b[2J‮gnp\u009b31m'
 
 shows('help', '')

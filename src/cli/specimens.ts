@@ -24,6 +24,7 @@ export const envOf = (name: string, more: { status?: Partial<EnvStatus>; spec?: 
     keepDisks: false,
     denyOutgoing: false,
     deny: [],
+    sshKeys: [],
     peers: [],
     exceptions: {},
     deadlineSeconds: 600,
@@ -44,7 +45,7 @@ export const vmOf = (name: string, more: { status?: Partial<VmStatus>; spec?: Pa
     revision: '7',
     owner: 'ann',
     created,
-    spec: { id: `u${name}`, env, index: Number(index), image: 'micro', digest: 'd1', engine: 'qemu', cpu: 1, memMb: 128, diskMb: 1024, ports: [22], denyOutgoing: false, deny: [], stopped: false, starts: 0, ...more.spec },
+    spec: { id: `u${name}`, env, index: Number(index), image: 'micro', digest: 'd1', engine: 'qemu', cpu: 1, memMb: 128, diskMb: 1024, ports: [22], denyOutgoing: false, deny: [], sshKeys: [], stopped: false, starts: 0, ...more.spec },
     status: {
       state: 'ready',
       host: 'h1',
@@ -89,6 +90,6 @@ export const imageOf = (name: string, more: Partial<ImageSpec> = {}): Resource<'
   revision: '0',
   owner: 'admin',
   created,
-  spec: { engines: ['qemu'], memo: 'Debian kernel and busybox', digest: 'ab'.repeat(32), agent: 'rexec', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 52_428_800, ...more },
+  spec: { engines: ['qemu'], memo: 'Debian kernel and busybox', digest: 'ab'.repeat(32), arch: 'amd64', ways: ['rexec'], features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 52_428_800, ...more },
   status: { hosts: ['h1'] },
 })

@@ -8,7 +8,7 @@ import type { HostRecord } from '../model/records.ts'
 import { admit, checkedSpec, checkQuota, defaultLimits } from './admission.ts'
 import { resolved } from './groups.ts'
 
-const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', agent: 'rexec', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
+const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', arch: 'amd64', ways: ['rexec'], features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
 const images = new Map([
   ['micro', image()],
   ['qemu:CentOS-7.2', image()],

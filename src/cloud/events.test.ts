@@ -8,7 +8,7 @@ import { memoryStore } from '../store/memory.ts'
 import { events } from './events.ts'
 import { truth } from './truth.ts'
 
-const spec = (count: number, more: object = {}) => ({ groups: [{ image: 'i', digest: 'd', engine: 'x', first: 0, count, cpu: 1, memMb: 1, diskMb: 0, ports: [] }], kicked: [], exceptions: {}, stopped: false, starts: 0, denyOutgoing: false, deny: [], peers: [], lifetimeSeconds: 60, ...more })
+const spec = (count: number, more: object = {}) => ({ groups: [{ image: 'i', digest: 'd', engine: 'x', first: 0, count, cpu: 1, memMb: 1, diskMb: 0, ports: [] }], kicked: [], exceptions: {}, stopped: false, starts: 0, denyOutgoing: false, deny: [], sshKeys: [], peers: [], lifetimeSeconds: 60, ...more })
 const env = (name: string, more: object = {}) => ({ name, uid: `uid${name}`, owner: 'ann', created: new Date(0).toISOString(), spec: spec(2), ...more })
 const vm = (state: string, index = 0, more: object = {}) => ({ host: 'one', env: 'e', index, state, ...more })
 

@@ -14,7 +14,7 @@ const exec: SessionRequest = { type: 'exec', vms: { envs: ['e'] }, command: { sh
 async function ground(online: string[]) {
   const store = memoryStore({ world })
   const group = { image: 'i', digest: 'd', engine: 'x', first: 0, count: 4, cpu: 1, memMb: 1, diskMb: 0, ports: [] }
-  const spec = { groups: [group], kicked: [], exceptions: {}, stopped: false, starts: 0, denyOutgoing: false, deny: [], peers: [] }
+  const spec = { groups: [group], kicked: [], exceptions: {}, stopped: false, starts: 0, denyOutgoing: false, deny: [], sshKeys: [], peers: [] }
   await store.commit([
     { key: keys.env('e'), value: { name: 'e', uid: 'uide', owner: 'ann', created: new Date(0).toISOString(), spec } },
     ...['a', 'b'].map((host) => ({ key: keys.host(host), value: { address: `${host}:1`, images: {}, broken: {}, total: {} } })),

@@ -8,7 +8,7 @@ import type { ImageSpec } from '../model/image.ts'
 import { checkedSpec, defaultLimits } from './admission.ts'
 import { resolved } from './groups.ts'
 
-const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', agent: 'rexec', features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
+const image = (more: Partial<ImageSpec> = {}): ImageSpec => ({ engines: ['qemu'], digest: 'd', arch: 'amd64', ways: ['rexec'], features: [], cpu: 1, memMb: 128, diskMb: 1024, ports: [22], sizeBytes: 1, ...more })
 const images = new Map([['micro', image()], ['other', image()], ['demo-os', image({ diskMb: 0, ports: [] })]])
 const resolve = (asked: EnvAsked, before?: EnvSpec): EnvSpec => resolved(checkedSpec(asked, 'env/demo'), images, { limits: defaultLimits, broken: new Map(), subject: 'env/demo', ...(before ? { before } : {}) })
 const indices = (spec: EnvSpec) => [...expand({ name: 'demo', uid: 'uuid', spec })].map(({ image: name, index }) => `${name}.${index}`)

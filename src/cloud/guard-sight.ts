@@ -98,4 +98,4 @@ function reduced({ kind, name, owner, created, status }: Resource<'env'>): Resou
   return { kind, name, uid: '', revision: '', owner, created, spec: untold, status: { phase: 'ready', vms, ready: 0, since: created, ...(expires === undefined ? {} : { expires }) } satisfies EnvStatus, reduced: true }
 }
 
-const untold: EnvSpec = { groups: [], lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], peers: [], exceptions: {}, deadlineSeconds: 600, stopped: false, starts: 0, kicked: [] }
+const untold: EnvSpec = { groups: [], lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], sshKeys: [], peers: [], exceptions: {}, deadlineSeconds: 600, stopped: false, starts: 0, kicked: [] }

@@ -35,6 +35,9 @@ export function guard(cloud: Cloud, user: User): Cloud {
 const openers: Record<SessionRequest['type'], readonly User['role'][]> = {
   exec: ['user'],
   console: ['user'],
+  screen: ['user'],
+  push: ['user'],
+  get: ['user'],
   ping: ['user'],
   logs: ['user', 'viewer'],
   events: ['user', 'viewer'],
@@ -42,6 +45,7 @@ const openers: Record<SessionRequest['type'], readonly User['role'][]> = {
   reload: [],
   doctor: [],
   build: [],
+  import: [],
 }
 
 /** Refuses with `denied`, whatever the request names. */

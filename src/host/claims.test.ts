@@ -14,7 +14,7 @@ const envOf = (name: string, count: number, stopped = false): EnvRecord => ({
   uid: `${name}uid`,
   owner: 'ann',
   created: new Date(0).toISOString(),
-  spec: { groups: [{ image: 'micro', digest: 'd', engine: 'fake', first: 0, count, cpu: 1, memMb: 100, diskMb: 10, ports: [] }], lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], peers: [], exceptions: {}, deadlineSeconds: 600, stopped, starts: 0, kicked: [] } as EnvSpec,
+  spec: { groups: [{ image: 'micro', digest: 'd', engine: 'fake', first: 0, count, cpu: 1, memMb: 100, diskMb: 10, ports: [] }], lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], sshKeys: [], peers: [], exceptions: {}, deadlineSeconds: 600, stopped, starts: 0, kicked: [] } as EnvSpec,
 })
 
 /** A host with room for so many VMs, and a store where ENVs appear without an admission that would count them first. */

@@ -52,7 +52,7 @@ async function fromFile(path: string, engine: string): Promise<Sighting> {
   if (!facts?.isFile()) return { ...at, why: 'it is no ordinary file' }
   const base = await diskAt(path)
   if ('why' in base) return { ...at, why: base.why }
-  const spec: ImageSpec = { engines: [engine], digest: digestOf([at.seal]), agent: 'none', features: [], ...fallbackSize, ports: [22], sizeBytes: facts.size }
+  const spec: ImageSpec = { engines: [engine], digest: digestOf([at.seal]), arch: 'amd64', ways: [], features: [], ...fallbackSize, ports: [22], sizeBytes: facts.size }
   spec.diskMb = Math.max(spec.diskMb, Math.ceil(base.disk.sizeBytes / 1024 / 1024))
   return { ...at, image: { name, spec, boot: 'disk', files: {}, base: base.disk, options: {} } }
 }
@@ -115,7 +115,8 @@ export function specOf(manifest: ImageManifest, sizeBytes: number, base?: Disk):
     engines: manifest.engines,
     ...(manifest.memo === undefined ? {} : { memo: manifest.memo }),
     digest: digestOf([...files, manifest.cmdline ?? '', JSON.stringify(manifest.options)]),
-    agent: manifest.agent,
+    arch: manifest.arch,
+    ways: manifest.agent,
     features: manifest.features,
     ...(manifest.owner === undefined ? {} : { owner: manifest.owner }),
     cpu: cpu ?? fallbackSize.cpu,

@@ -152,7 +152,7 @@ function note(sighting: Sighting, found: Map<string, FoundImage>, broken: Map<st
 function* builtIn(engines: ReadonlyMap<string, Engine>): Generator<FoundImage> {
   for (const [engine, { images, features }] of engines) {
     for (const manifest of images ?? []) {
-      const spec: ImageSpec = { ...specOf(manifest, 0), agent: features.channel ? 'engine' : manifest.agent, diskMb: manifest.defaults.diskMb ?? 0, ports: manifest.defaults.ports ?? [] }
+      const spec: ImageSpec = { ...specOf(manifest, 0), ways: features.channel ? ['engine'] : manifest.agent, diskMb: manifest.defaults.diskMb ?? 0, ports: manifest.defaults.ports ?? [] }
       yield { name: `${engine}:${manifest.name}`, spec, boot: manifest.boot, files: {}, options: manifest.options }
     }
   }

@@ -115,7 +115,7 @@ type File = NonNullable<ImageManifest['kernel']>
 
 async function manifestOf({ vm, owner, image }: Kept, { name, world, into, disk, call }: { name: string; world: World; into: string; disk: ImageManifest['disk'] & object; call?: Call }): Promise<ImageManifest> {
   const { kernel, initrd } = image.files
-  const { agent, engines, features, ports } = image.spec
+  const { arch, ways, engines, features, ports } = image.spec
   const at = new Date(world.now()).toISOString().slice(0, 16)
   return {
     format: 1,
@@ -129,7 +129,8 @@ async function manifestOf({ vm, owner, image }: Kept, { name, world, into, disk,
     ...(initrd === undefined ? {} : { initrd: await brought(initrd, into, call) }),
     disk,
     ...(image.cmdline === undefined ? {} : { cmdline: image.cmdline }),
-    agent,
+    arch,
+    agent: ways,
     features,
     defaults: { cpu: vm.cpu, memMb: vm.memMb, diskMb: Math.ceil(disk.sizeBytes / 2 ** 20), ports },
     options: image.options,

@@ -52,6 +52,7 @@ const spec = (count: number, more: Partial<EnvSpec> = {}): EnvSpec => ({
   keepDisks: false,
   denyOutgoing: false,
   deny: [],
+  sshKeys: [],
   peers: [],
   exceptions: {},
   deadlineSeconds: 60,

@@ -31,7 +31,7 @@ async function pinged(options: PingOptions, { target, timeoutMs, signal }: { tar
   const record = views.vms.get(keys.vm(target.id))
   if (record?.state === 'failed') dead(`it could not be made: ${record.problem?.message ?? 'no reason is known'}`)
   if (record?.state === 'stopped' && !record.halted) dead(record.problem?.message ?? 'the guest ended by itself')
-  if (record?.agent === 'none' && record.state === 'ready') fail('unsupported', `${target.image} has no agent that could answer`, { remedy: 'read what it prints: `tt env logs`' })
+  if (record?.ways?.length === 0 && record.state === 'ready') fail('unsupported', `${target.image} has no agent that could answer`, { remedy: 'read what it prints: `tt env logs`' })
   const channel = guests.get(target.id) ?? onItsWay(options, target, record)
   const limitText = timeoutMs < 1000 ? `${timeoutMs} ms` : duration(timeoutMs / 1000)
   using limit = deadline(world, timeoutMs, signal, new TtError({ code: 'timeout', message: `the guest did not answer within ${limitText}` }))

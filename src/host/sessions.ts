@@ -103,7 +103,7 @@ async function unheard({ stdin, signals }: Input): Promise<void> {
 async function exec(options: SessionOptions, request: Extract<SessionRequest, { type: 'exec' }>, { target, input, out, signal }: { target: Target; input: Input; out: Paced<SessionFrame>; signal: AbortSignal }) {
   const { vm } = target
   const image = options.images.get(target.image)
-  if (image?.spec.agent === 'none') fail('unsupported', `${target.image} has no agent that could run commands`, { remedy: 'read what it prints: `tt env logs`' })
+  if (image?.spec.ways.length === 0) fail('unsupported', `${target.image} has no agent that could run commands`, { remedy: 'read what it prints: `tt env logs`' })
   const channel = options.guests.get(target.id) ?? fail('not_ready', 'the guest is not running', { remedy: 'see `tt env show`' })
   const { timeoutMs, command, env, cwd } = request
   const late = new TtError({ code: 'timeout', message: `the command did not end within ${(timeoutMs ?? 0) < 1000 ? `${timeoutMs} ms` : duration((timeoutMs ?? 0) / 1000)}` })
@@ -189,7 +189,7 @@ const aboutVm = (thrown: unknown, vm: string): Problem => ({ ...problemOf(asTtEr
 
 /** What the caller says, to the VM it names or to all. */
 function inputOf(inputs: Input[]): WritableStream<SessionInput> {
-  const to = (frame: SessionInput) => inputs.filter(({ vm }) => frame.vm === undefined || frame.vm === vm)
+  const to = (frame: SessionInput) => inputs.filter(({ vm }) => !('vm' in frame) || frame.vm === undefined || frame.vm === vm)
   return new WritableStream<SessionInput>({
     async write(frame) {
       if (frame.type === 'stdin') await Promise.all(to(frame).map(({ stdin }) => stdin.give(frame.data)))

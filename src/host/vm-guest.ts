@@ -10,7 +10,7 @@ const stopGraceMs = 10_000
 
 /** A running guest: opens its channel, says `booting` until it answers and `ready` then, and keeps its network as wanted. */
 export async function greet(parts: VmParts, { vm, engine, record, pid, trouble }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number; trouble?: string }): Promise<void> {
-  const channel = parts.guests.meet(vm.id, engine, record.agent ?? parts.images.get(vm.image)?.spec.agent ?? 'none')
+  const channel = parts.guests.meet(vm.id, engine, record.ways ?? parts.images.get(vm.image)?.spec.ways ?? [])
   if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
   if (record.state === state && record.pid === pid && !record.halted && record.ran && (record.stuck || record.problem?.message === trouble)) return

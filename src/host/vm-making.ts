@@ -20,7 +20,7 @@ export async function start(parts: VmParts, { vm, engine, signal }: { vm: VmSpec
     const image = await parts.images.resolve(vm.image, { signal })
     if (unwanted()) return
     const place = addresses.reserve(vm.id, { env: env.uid, vms: countVms(env.spec), ports: vm.ports })
-    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, agent: image.spec.agent, image: vm.image, starts: vm.starts, ...place, ...(views.vms.get(keys.vm(vm.id))?.ran ? { ran: true } : {}) }
+    const record: VmRecord = { host: name, env: vm.env, index: vm.index, state: 'starting', since: iso(world), boot, ways: image.spec.ways, image: vm.image, starts: vm.starts, ...place, ...(views.vms.get(keys.vm(vm.id))?.ran ? { ran: true } : {}) }
     await write(parts, vm.id, record)
     await parts.breathe()
     const uid = parts.uidOf(place.ip)

@@ -15,6 +15,8 @@ const Ports = v.pipe(v.array(whole(1, 65_535, '(a port)')), v.maxLength(256, 'at
 
 /** Where guests may not go: addresses and prefixes. */
 const Deny = v.pipe(v.array(v.pipe(v.string(), v.check(isPrefix, 'an IPv4 address or prefix, as 10.0.0.0/8'))), v.maxLength(1000, 'at most 1,000 addresses'))
+/** One line of `authorized_keys`: options are not for us to give away. */
+const SshKey = v.pipe(v.string(), v.maxLength(16_384), v.regex(/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/]+={0,2}( [\x20-\x7e]*)?$/, 'a public key as in authorized_keys: ssh-ed25519 AAAA…'))
 const plainName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/, '1 to 63 letters, digits, "-" and "_"'))
 
 /**
@@ -66,6 +68,10 @@ export const EnvSpec = v.strictObject({
   deny: v.optional(Deny, []),
   /** ENVs it may talk with. Both must name each other, unless they have the same owner. */
   peers: v.optional(v.pipe(v.array(plainName), v.maxLength(100, 'at most 100 ENVs')), []),
+  /** Public keys that may enter its guests as root by ssh. */
+  sshKeys: v.optional(v.pipe(v.array(SshKey), v.maxLength(100, 'at most 100 keys')), []),
+  /** Given to cloud-init of its guests at their first boot: `#cloud-config`, a script, …. */
+  userData: v.optional(v.pipe(v.string(), v.maxLength(65_536, 'at most 64 KB of user data'))),
   /** By index, what is different for single VMs. */
   exceptions: v.optional(v.record(v.pipe(v.string(), v.regex(/^(0|[1-9]\d{0,6})$/, 'an index')), Exception), {}),
   /** All VMs must answer within this time or the ENV has failed. */

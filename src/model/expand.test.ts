@@ -4,7 +4,7 @@ import type { EnvSpec, FullGroup } from './env.ts'
 import { countVms, demandOf, expand, expandOne } from './expand.ts'
 
 const group = (image: string, first: number, count: number): FullGroup => ({ image, digest: 'd', engine: 'fake', first, count, cpu: 2, memMb: 100, diskMb: 50, ports: [22] })
-const spec = (groups: FullGroup[], more: Partial<EnvSpec> = {}): EnvSpec => ({ groups, lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], peers: [], exceptions: {}, deadlineSeconds: 60, stopped: false, starts: 0, kicked: [], ...more })
+const spec = (groups: FullGroup[], more: Partial<EnvSpec> = {}): EnvSpec => ({ groups, lifetimeSeconds: null, longLife: false, atEnd: 'delete', keepDisks: false, denyOutgoing: false, deny: [], sshKeys: [], peers: [], exceptions: {}, deadlineSeconds: 60, stopped: false, starts: 0, kicked: [], ...more })
 const env = (given: EnvSpec) => ({ name: 'demo', uid: 'abcd', spec: given })
 
 test('an ENV becomes its VMs in order of their index', () => {

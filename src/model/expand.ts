@@ -61,7 +61,8 @@ export const fullGroups = (spec: EnvSpec): FullGroup[] => spec.groups as FullGro
 function vmOf({ name, uid, spec }: EnvRoot, group: FullGroup, index: number): VmSpec {
   const { image, digest, engine, cpu, memMb, diskMb } = group
   const { ports = group.ports, denyOutgoing = spec.denyOutgoing, deny = spec.deny } = spec.exceptions[index] ?? {}
-  const vm: VmSpec = { id: vmId(uid, index), env: name, index, image, digest, engine, cpu, memMb, diskMb, ports, denyOutgoing, deny, stopped: spec.stopped, starts: spec.starts }
+  const vm: VmSpec = { id: vmId(uid, index), env: name, index, image, digest, engine, cpu, memMb, diskMb, ports, denyOutgoing, deny, stopped: spec.stopped, starts: spec.starts, sshKeys: spec.sshKeys }
+  if (spec.userData !== undefined) vm.userData = spec.userData
   if (spec.host !== undefined) vm.host = spec.host
   return vm
 }

@@ -1,5 +1,15 @@
 import * as v from 'valibot'
 
+/**
+ * How commands and files get into a guest: our agent, ssh, the guest agent of QEMU, or the engine itself. An image names those it has, the preferred first.
+ */
+export const ways = ['rexec', 'ssh', 'qga', 'engine'] as const
+export type Way = (typeof ways)[number]
+
+/** What a guest's processor is, as Debian names it. */
+export const archs = ['amd64', 'arm64', 'armhf', 'i386', 'mips64el', 'mipsel', 'ppc64el', 'riscv64', 's390x', 'sparc'] as const
+export type Arch = (typeof archs)[number]
+
 const fileName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'a plain file name'))
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'a sha256 in hexadecimal'))
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535))
@@ -20,8 +30,9 @@ export const ImageManifest = v.strictObject({
   initrd: v.optional(file),
   disk: v.optional(v.strictObject({ ...file.entries, format: v.picklist(['raw', 'qcow2']), sizeBytes: v.pipe(v.number(), v.integer(), v.minValue(0)) })),
   cmdline: v.optional(v.pipe(v.string(), v.maxLength(2000), v.regex(/^[\x20-\x7e]*$/, 'one line of ASCII'))),
-  /** What takes commands: our agent inside, the engine itself, or nothing. */
-  agent: v.optional(v.picklist(['rexec', 'engine', 'none']), 'none'),
+  arch: v.optional(v.picklist(archs), 'amd64'),
+  /** Ways into it: one, several with the preferred first, or none. What answers of them is used. */
+  agent: v.optional(v.pipe(v.union([v.picklist([...ways, 'none']), v.array(v.picklist(ways))]), v.transform((agent): Way[] => (agent === 'none' ? [] : typeof agent === 'string' ? [agent] : [...new Set(agent)]))), 'none'),
   features: v.optional(v.array(v.string()), []),
   defaults: v.optional(
     v.strictObject({
@@ -44,7 +55,11 @@ export interface ImageSpec {
   memo?: string
   /** Names the content: of the manifest's files together, or of the file's path, size and time until its bytes were read. */
   digest: string
-  agent: 'rexec' | 'none' | 'engine'
+  /** What its guests' processor is. */
+  arch: Arch
+  /** Ways into it, the preferred first; none if nothing in it takes commands. */
+  ways: Way[]
+  /** What else is known of it: `cloud-init`. */
   features: string[]
   /** Whose it is, of an image that was kept from a disk: only they and admins see it. */
   owner?: string

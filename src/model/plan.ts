@@ -1,3 +1,5 @@
+import type { Arch } from './image.ts'
+
 /**
  * The currency between `host/` and the drivers: plain values, no methods, safe to write to a file. `host/` turns a VM into a Plan;
  * an engine runs a Plan; volume and network drivers make the Disks and Nics in it. No driver knows another.
@@ -48,6 +50,7 @@ export interface Plan {
   hostname: string
   cpu: number
   memMb: number
+  arch: Arch
   /** How the image boots: a kernel given to the engine, or a disk with a boot loader. */
   boot: 'kernel' | 'disk'
   files: { kernel?: string; initrd?: string }
@@ -55,6 +58,11 @@ export interface Plan {
   cmdline?: string
   disks: Disk[]
   nics: Nic[]
+  /**
+   * Files of a NoCloud seed by name (`meta-data`, `user-data`, `network-config`): the engine shows them to the guest as a read-only disk labelled `CIDATA`, which cloud-init looks for.
+   * They may hold secrets. Absent: no such disk.
+   */
+  seed?: Record<string, string>
   /** Names of virtio-serial ports to offer; `dial` opens them. */
   ports: string[]
   /** The unprivileged user that runs this VM alone, or undefined where the server itself is not root. */

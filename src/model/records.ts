@@ -2,10 +2,10 @@ import type { EnvPhase, EnvSpec } from './env.ts'
 import type { Problem } from './errors.ts'
 import type { Demand } from './expand.ts'
 import type { EngineFact, UnusableFact } from './host.ts'
-import type { ImageSpec } from './image.ts'
+import type { ImageSpec, Way } from './image.ts'
 import type { TaskState, TaskVerb } from './task.ts'
 import type { TokenSpec, UserSpec } from './user.ts'
-import type { VmState } from './vm.ts'
+import type { GuestStatus, VmState } from './vm.ts'
 
 /**
  * What lies in the store, key by key. `cloud/` writes `desired/…`; `host/` writes `claim/…`, `actual/…` and `presence/…`. No field has two
@@ -167,8 +167,9 @@ export interface VmRecord {
   starts?: number
   /** What its disk was made from. */
   image?: string
-  /** What answers in it, of the image it was made from: that may be gone or another by now. */
-  agent?: ImageSpec['agent']
+  /** Ways into it, of the image it was made from: that may be gone or another by now. */
+  ways?: Way[]
+  guest?: GuestStatus
   /** It was stopped because its ENV was, not by itself. */
   halted?: boolean
   /** Its guest has run: what is on its disk may be wanted. */

@@ -1,4 +1,5 @@
 import type { Problem } from './errors.ts'
+import type { Way } from './image.ts'
 
 /**
  * - `pending`: no host has claimed it; `starting`: a host is making it; `booting`: it runs, its agent has not answered yet;
@@ -25,6 +26,10 @@ export interface VmSpec {
   stopped: boolean
   /** How often it was asked for again after it had ended by itself. */
   starts: number
+  /** Lines of `authorized_keys` that may enter as root. */
+  sshKeys: string[]
+  /** For cloud-init in the guest. */
+  userData?: string
   host?: string
 }
 
@@ -40,5 +45,19 @@ export interface VmStatus {
   /** Process id of the engine, where it has one. */
   pid?: number
   since?: string
+  /** What is known of what answers in it; absent where nothing runs. */
+  guest?: GuestStatus
   problem?: Problem
+}
+
+/**
+ * - `booting`: it has not answered since it was started; `ready`: it answers; `lost`: it did, and is silent now; `none`: nothing in it could.
+ */
+export interface GuestStatus {
+  state: 'booting' | 'ready' | 'lost' | 'none'
+  /** The way it answers by. */
+  way?: Way
+  /** Load average of its last minute, of all its processors together; memory it uses in MB. As of the last time that either changed much. */
+  load?: number
+  memUsedMb?: number
 }

@@ -35,7 +35,7 @@ test('L12: records of the version before this one are brought up: ENVs get what 
   assert.equal(envs.length, 2)
   for (const key of envs) {
     const [was, is] = [before[key] as EnvRecord, after[key] as EnvRecord]
-    assert.deepEqual(is, { ...was, spec: { ...was.spec, longLife: false, atEnd: 'delete', keepDisks: false, deny: [], peers: [], exceptions: {}, starts: 0 } })
+    assert.deepEqual(is, { ...was, spec: { ...was.spec, longLife: false, atEnd: 'delete', keepDisks: false, deny: [], sshKeys: [], peers: [], exceptions: {}, starts: 0 } })
     const { value, wrong } = check(EnvSpec, is.spec)
     assert.equal(wrong, undefined, 'it is a spec as this version keeps them')
     assert.deepEqual(value, is.spec, 'and nothing in it is left to a default')

@@ -26,7 +26,7 @@ test('H14: guests, links and volumes that no claim explains are gone once the se
   const strange = (file: string, value: object) => appendFileSync(join(home.dir, file), `${JSON.stringify(['nobodyknows.0', value])}\n`)
   strange('engine/guests', { hostname: 'x', cpu: 1, memMb: 1, runs: [{ from: 0, ready: 0 }] })
   strange('volume/volumes', { sizeBytes: 512 })
-  strange('network/links', { id: 'nobodyknows.0', slice: '10.77.200.0/28', ip: '10.77.200.2', mac: '52:54:00:4d:c8:02', ports: { 80: 40_777 }, denyOutgoing: false, deny: [], peers: [] })
+  strange('network/links', { id: 'nobodyknows.0', slice: '10.77.200.0/28', ip: '10.77.200.2', mac: '52:54:00:4d:c8:02', ports: { 80: 40_777 }, denyOutgoing: false, deny: [], sshKeys: [], peers: [] })
   assert.equal(ground.machine().guests.size, 3)
   await ground.begin()
   await ground.until([wish], 5000)

@@ -101,7 +101,7 @@ function suite() {
     rmSync(join(disk.dir, 'ballast'))
     writeFileSync(join(disk.dir, 'ballast'), Buffer.alloc(2 * MiB)) // Room for a beginning.
     await assert.rejects(volumes.keep('abcd.0', file), is('exhausted'))
-    const image = { name: 'none', spec: { engines: ['qemu'], digest: 'd', agent: 'none' as const, features: [], cpu: 1, memMb: 1, diskMb: 1, ports: [], sizeBytes: 1 }, boot: 'disk' as const, files: {}, options: {} }
+    const image = { name: 'none', spec: { engines: ['qemu'], digest: 'd', arch: 'amd64' as const, ways: [], features: [], cpu: 1, memMb: 1, diskMb: 1, ports: [], sizeBytes: 1 }, boot: 'disk' as const, files: {}, options: {} }
     const kept = await keptDisks({ dir: join(disk.dir, 'kept'), volume: volumes, world: realWorld, effects: plainEffects() })
     const what = { vm: { id: 'abcd.0', env: 'demo', index: 0, cpu: 1, memMb: 64 }, owner: 'ann', image }
     await assert.rejects(kept.keep(what), is('exhausted'))

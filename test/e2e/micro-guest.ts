@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { silentLog } from '../../src/base/log.ts'
 import { realWorld } from '../../src/base/world.ts'
 import { agentPort, type Channel } from '../../src/drivers/channel/channel.ts'
+import { guestOf } from '../../src/drivers/channel/ground.ts'
 import { rexec } from '../../src/drivers/channel/rexec/rexec.ts'
 import type { Engine } from '../../src/drivers/engine/engine.ts'
 import { testUid } from '../../src/drivers/engine/qemu/guests.ts'
@@ -33,6 +34,7 @@ export function microImage(): MicroImage | { why: string } {
       hostname: id.replace('.', '-'),
       cpu: 1,
       memMb: 128,
+      arch: 'amd64',
       boot: 'kernel',
       files: { kernel: join(dir, kernel.file), initrd: join(dir, initrd.file) },
       cmdline,
@@ -53,7 +55,7 @@ export interface Shell extends AsyncDisposable {
 
 /** Waits for the guest's agent, and runs scripts by it. */
 export async function shellOf(engine: Engine, id: string, limitMs = 60_000): Promise<Shell> {
-  const channel = rexec({ id, dial: () => engine.dial?.(id, agentPort) ?? Promise.reject(new Error('the engine cannot dial')), world: realWorld, log: silentLog })
+  const channel = rexec(guestOf({ id, dial: () => engine.dial?.(id, agentPort) ?? Promise.reject(new Error('the engine cannot dial')), world: realWorld, log: silentLog }))
   await channel.ready({ signal: AbortSignal.timeout(limitMs) })
   return {
     channel,

@@ -10,6 +10,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { realWorld } from '../../src/base/world.ts'
 import { channelContract, type ChannelUnderTest, runIn } from '../../src/drivers/channel/channel.contract.ts'
 import type { Channel } from '../../src/drivers/channel/channel.ts'
+import { guestOf } from '../../src/drivers/channel/ground.ts'
 import { rexec } from '../../src/drivers/channel/rexec/rexec.ts'
 import { TtError } from '../../src/model/errors.ts'
 import { hello, nonceOf, pack } from '../../src/drivers/channel/rexec/frame.ts'
@@ -88,7 +89,7 @@ function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent') {
     dials++
     return last
   }
-  const channel = rexec({ id: 'vm', dial, world: realWorld, log: silentLog })
+  const channel = rexec(guestOf({ id: 'vm', dial, world: realWorld, log: silentLog }))
   return { channel, interrupt: () => void last?.destroy(), dials: () => dials }
 }
 

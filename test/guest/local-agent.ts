@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream'
 import { realWorld } from '../../src/base/world.ts'
 import { silentLog } from '../../src/base/log.ts'
 import type { ChannelUnderTest } from '../../src/drivers/channel/channel.contract.ts'
+import { guestOf } from '../../src/drivers/channel/ground.ts'
 import { rexec } from '../../src/drivers/channel/rexec/rexec.ts'
 
 const sources = join(import.meta.dirname, '../../guest/agent')
@@ -85,7 +86,7 @@ export async function calledAgent(kind: keyof typeof flags): Promise<ChannelUnde
     socket.once('connect', () => resolve(socket))
     return promise
   }
-  const channel = rexec({ id: 'local', dial, world: realWorld, log: silentLog })
+  const channel = rexec(guestOf({ id: 'local', dial, world: realWorld, log: silentLog }))
   return {
     agent,
     channel,

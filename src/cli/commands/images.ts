@@ -61,7 +61,7 @@ const columns: Column<Image>[] = [
   { title: 'CPU', align: 'right', text: ({ spec }) => String(spec.cpu) },
   { title: 'MEMORY', align: 'right', text: ({ spec }) => megabytes(spec.memMb) },
   { title: 'DISK', align: 'right', text: ({ spec }) => megabytes(spec.diskMb) },
-  { title: 'COMMANDS', text: ({ spec }) => (spec.agent === 'none' ? 'no' : 'yes') },
+  { title: 'COMMANDS', text: ({ spec }) => spec.ways[0] ?? 'no' },
   { title: 'ABOUT', cut: true, text: ({ spec }) => spec.memo ?? '' },
 ]
 
@@ -72,7 +72,8 @@ function details(image: Image): string {
     ['about', spec.memo ?? ''],
     ['state', stateOf(image)],
     ['engines', spec.engines.join(', ')],
-    ['commands', { rexec: 'yes, by the agent rexec', engine: 'yes, by its engine', none: 'no agent: env run is not possible' }[spec.agent]],
+    ['arch', spec.arch],
+    ['ways in', spec.ways.length > 0 ? spec.ways.map((way) => wayTexts[way]).join(', ') : 'none: env run is not possible'],
     ['size of a VM', `${spec.cpu} cpu, ${megabytes(spec.memMb)} memory, ${megabytes(spec.diskMb)} disk`],
     ['ports', spec.ports.join(', ')],
     ['features', spec.features.join(', ')],
@@ -82,3 +83,5 @@ function details(image: Image): string {
   ]
   return facts(pairs).replaceAll(/^/gm, '  ')
 }
+
+const wayTexts = { rexec: 'our agent (rexec)', ssh: 'ssh', qga: 'the guest agent of QEMU (qga)', engine: 'its engine' } as const

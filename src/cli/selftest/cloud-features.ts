@@ -97,7 +97,7 @@ export const deletion: Feature = {
 
 /** Skips where no command can be run. */
 export function agentOf({ image }: Pick<Stage, 'image'>): void {
-  if (image.spec.agent === 'none') skip(`${image.name} has no agent that runs commands`)
+  if (image.spec.ways.length === 0) skip(`${image.name} has no agent that runs commands`)
 }
 
 async function refused(promise: Promise<unknown>, code: ErrorCode): Promise<void> {

@@ -79,7 +79,7 @@ function restarted(stage: Stage): Promise<void> {
 async function restart(stage: Stage): Promise<void> {
   const env = await stage.main()
   const [first] = await stage.vms(env)
-  const real = stage.image.spec.agent !== 'none' && (await simulator(stage)) === undefined && stage.image.spec.diskMb > 0
+  const real = stage.image.spec.ways.length > 0 && (await simulator(stage)) === undefined && stage.image.spec.diskMb > 0
   if (real) await stage.sh(first?.name ?? '', `echo ${stage.name} > ${keptFile} && sync`)
   await stage.change(env.name, { stopped: true })
   await stage.until(async () => (await stage.vms(env)).every(({ status }) => status?.state === 'stopped'), 'the halt of its VMs')

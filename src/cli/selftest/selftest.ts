@@ -37,7 +37,7 @@ export function chosen(names: readonly string[]): readonly Feature[] {
 export async function imageFor(cloud: Cloud, prefix: string | undefined, call: Call): Promise<Resource<'image'>> {
   const { items } = await cloud.collection('image').list({}, call)
   const fits = items.filter(({ name }) => prefix === undefined || matchesPrefix(name, prefix))
-  const rank = ({ spec }: Resource<'image'>) => (spec.agent === 'none' ? 2 : 0) + (spec.buildable ? 1 : 0)
+  const rank = ({ spec }: Resource<'image'>) => (spec.ways.length === 0 ? 2 : 0) + (spec.buildable ? 1 : 0)
   const [best] = fits.sort((one, two) => rank(one) - rank(two) || one.spec.memMb - two.spec.memMb)
   return best ?? fail('not_found', prefix === undefined ? 'the servers have no image to make a VM from' : `no image begins with ${shown(prefix)}`, { remedy: 'see `tt image list`' })
 }

@@ -3,7 +3,7 @@ import type { Effects } from '../../base/effects.ts'
 import type { Log } from '../../base/log.ts'
 import type { World } from '../../base/world.ts'
 import type { Call } from '../../model/call.ts'
-import type { ImageManifest } from '../../model/image.ts'
+import type { Arch, ImageManifest } from '../../model/image.ts'
 import type { Disk, Plan, Saved } from '../../model/plan.ts'
 import type { Finding } from '../../model/session.ts'
 import type { Channel } from '../channel/channel.ts'
@@ -42,6 +42,8 @@ export interface Engine extends AsyncDisposable {
   dial?(id: string, portName: string, call?: Call): Promise<Duplex>
   /** With `features.console`: the serial line. Reading does not take it from others; the past comes from `logs`. */
   console?(id: string, call?: Call): Promise<Duplex>
+  /** With `features.screen`, for guests that have one: a connection to their screen in the RFB protocol (VNC). `unsupported` for those that have none. */
+  screen?(id: string, call?: Call): Promise<Duplex>
   /** With `features.logs`: what the guest wrote to its serial line, newest `limitBytes` (by default all that is kept). */
   logs?(id: string, options?: { limitBytes?: number }, call?: Call): Promise<Uint8Array>
   /** With `features.channel`: commands without an agent. */
@@ -68,6 +70,8 @@ export interface EngineFeatures {
   simulated?: true
   /** How many starts at the same time gain anything; the caller makes more wait. Absent: no limit. */
   startsAtOnce?: number
+  /** Processors it can run guests for on this machine; may become more while the server runs. */
+  archs: readonly Arch[]
   /** Boot ways it can run. */
   boots: readonly ('kernel' | 'disk')[]
   /** Kinds of network card it can open. */
@@ -75,6 +79,7 @@ export interface EngineFeatures {
   dial: boolean
   console: boolean
   logs: boolean
+  screen: boolean
   channel: boolean
   pause: boolean
   save: boolean

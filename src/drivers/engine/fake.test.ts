@@ -21,6 +21,7 @@ const planOf = (id: string, options: Record<string, unknown> = {}): Plan => ({
   hostname: id.replace('.', '-'),
   cpu: 1,
   memMb: 128,
+  arch: 'amd64',
   boot: 'kernel',
   files: {},
   disks: [],

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { appendMap } from '../../base/append-map.ts'
 import { removeAll } from '../../base/files.ts'
 import { fail } from '../../model/errors.ts'
-import type { ImageManifest } from '../../model/image.ts'
+import { archs, type ImageManifest } from '../../model/image.ts'
 import type { Plan } from '../../model/plan.ts'
 import type { EngineFactory } from './engine.ts'
 import { changes } from './fake/changes.ts'
@@ -24,7 +24,8 @@ const micro: ImageManifest = {
   memo: 'A guest that is not there and answers like one',
   engines: ['fake'],
   boot: 'kernel',
-  agent: 'none',
+  arch: 'amd64',
+  agent: [],
   features: [],
   defaults: { cpu: 1, memMb: 128, diskMb: 1024, ports: [] },
   options: {},
@@ -90,7 +91,7 @@ export const fake: EngineFactory = async (home, options) => {
   }
 
   return {
-    features: { accel: 'none', limits: 'none: its guests use nothing', simulated: true, boots: ['kernel', 'disk'], nics: ['tap', 'user', 'none'], dial: false, console: true, logs: true, channel: true, pause: false, save: false, replaceDisk: false },
+    features: { accel: 'none', limits: 'none: its guests use nothing', simulated: true, archs, boots: ['kernel', 'disk'], nics: ['tap', 'user', 'none'], dial: false, console: true, logs: true, screen: false, channel: true, pause: false, save: false, replaceDisk: false },
     images: [micro],
     probe: async () => ({ usable: true, version: '1' }),
     async start(plan, call) {

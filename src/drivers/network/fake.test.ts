@@ -15,7 +15,7 @@ test('network fake: 10,000 links in one change or one by one, found again', asyn
       const slice = Math.floor(at / 1000) * 4
       const rest = (at % 1000) + 2
       const ip = `10.77.${slice + (rest >> 8)}.${rest & 255}`
-      return { id: `thousands.${at}`, slice: `10.77.${slice}.0/22`, ip, mac: macOf(ip), ports: { 22: 1 + at, 22_000: 20_001 + at }, denyOutgoing: false, deny: [], peers: [] }
+      return { id: `thousands.${at}`, slice: `10.77.${slice}.0/22`, ip, mac: macOf(ip), ports: { 22: 1 + at, 22_000: 20_001 + at }, denyOutgoing: false, deny: [], sshKeys: [], peers: [] }
     })
     const driver = await on.driver()
     let began = performance.now()

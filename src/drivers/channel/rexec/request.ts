@@ -37,7 +37,7 @@ function fieldsOf(command: Command, { env, cwd }: { env?: Record<string, string>
     if (command.argv.length === 0 || command.argv[0] === '') fail('invalid', 'the command names no program')
     for (const arg of command.argv) add(execField.arg, 'an argument', arg)
   } else {
-    add(execField.shell, 'the shell text', command.shell)
+    add(execField.shell, 'the shell text', command.shell ?? command.script)
   }
   for (const [name, value] of Object.entries(env ?? {})) {
     if (name === '' || name.includes('=')) fail('invalid', `'${name}' cannot be the name of a variable`)

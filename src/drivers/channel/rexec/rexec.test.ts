@@ -7,6 +7,7 @@ import type { World } from '../../../base/world.ts'
 import { TtError } from '../../../model/errors.ts'
 import type { Channel } from '../channel.ts'
 import { runIn } from '../channel.contract.ts'
+import { guestOf } from '../ground.ts'
 import { channels } from '../index.ts'
 import { type Frame, pack } from './frame.ts'
 import { agreeMagic, answer, answerLimitBytes, ask, awakeMagic, execFlag, fillerBytes, headerBytes, helloMagic, nonceBytes, trailerBytes, windowBytes } from './protocol.ts'
@@ -112,7 +113,7 @@ async function channelTo(dial?: () => Promise<Duplex>) {
   const world = handWorld()
   const guests: ReturnType<typeof guestOn>[] = []
   const make = await channels.rexec()
-  const channel = make({
+  const channel = make(guestOf({
     id: 'g',
     world,
     log: silentLog,
@@ -123,7 +124,7 @@ async function channelTo(dial?: () => Promise<Duplex>) {
         guests.push(guestOn(theirs))
         return ours
       }),
-  })
+  }))
   const guest = async (n: number) => {
     for (let turns = 0; turns < 500 && !guests[n]; turns++) await turn()
     assert.ok(guests[n], `dialled ${guests.length} times`)

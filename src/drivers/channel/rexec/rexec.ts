@@ -161,7 +161,7 @@ export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
 
   work.run('dial', keepDialling)
   return {
-    features: { tty: false, stdin: true, signals: true, files: false },
+    features: { tty: false, stdin: true, signals: true, files: false, identity: false, beats: false },
     closed: closing.signal,
     ready,
     ping: (call) => inquire({ type: ask.ping, answer: answer.pong, payload: new Uint8Array(0) }, call),

@@ -63,7 +63,7 @@ export function fakeChannel(id: string, room: Room): Channel {
   }
 
   return {
-    features: { tty: false, stdin: true, signals: true, files: false },
+    features: { tty: false, stdin: true, signals: true, files: false, identity: false, beats: false },
     ready,
     async ping(call) {
       await ready(call)
@@ -118,7 +118,7 @@ export function fakeChannel(id: string, room: Room): Channel {
 }
 
 function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...string[]] {
-  const [name, ...args] = command.argv ?? ['sh', '-c', command.shell]
+  const [name, ...args] = command.argv ?? ['sh', '-c', command.shell ?? command.script]
   const texts = [name ?? '', ...args, ...Object.entries(env).flat(), cwd ?? '']
   if (name === undefined || name === '') fail('invalid', 'a command has to name a program')
   if (texts.some((text) => text.includes('\0'))) fail('invalid', 'a command cannot contain a zero byte')

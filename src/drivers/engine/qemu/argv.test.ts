@@ -16,6 +16,7 @@ const micro: Plan = {
   hostname: 'demo-0',
   cpu: 2,
   memMb: 128,
+  arch: 'amd64',
   boot: 'kernel',
   files: { kernel: '/images/micro/vmlinux', initrd: '/images/micro/initrd' },
   cmdline: 'root=/dev/vda rw',

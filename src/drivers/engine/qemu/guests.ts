@@ -15,7 +15,7 @@ export const testUid = process.getuid?.() === 0 ? 61_234 : undefined
 export function demoPlan(id: string, dir: string): Plan {
   const kernel = join(dir, 'demo-os')
   if (!existsSync(kernel)) copyFileSync(testOptions.demoOs, kernel)
-  return { id, hostname: id.replace('.', '-'), cpu: 1, memMb: 16, boot: 'kernel', files: { kernel }, disks: [disk(id, dir)], nics: [], ports: ['tt.agent'], uid: testUid, options: {} }
+  return { id, hostname: id.replace('.', '-'), cpu: 1, memMb: 16, arch: 'amd64', boot: 'kernel', files: { kernel }, disks: [disk(id, dir)], nics: [], ports: ['tt.agent'], uid: testUid, options: {} }
 }
 
 export function echoPlan(id: string, dir: string): Plan {

@@ -95,7 +95,7 @@ test('a test guest that does not come up is an unusable engine, and leaves nothi
     await using engine = await qemu(home, { ...testOptions, accel: 'tcg', ...options })
     const answer = await engine.probe()
     assert.deepEqual(readdirSync(home.dir), [], name)
-    await assert.rejects(engine.start({ id: 'demo.0', hostname: 'demo', cpu: 1, memMb: 16, boot: 'kernel', files: { kernel: '/k' }, disks: [], nics: [], ports: [], options: {}, uid: process.getuid?.() === 0 ? 61_234 : undefined }), {
+    await assert.rejects(engine.start({ id: 'demo.0', hostname: 'demo', cpu: 1, memMb: 16, arch: 'amd64', boot: 'kernel', files: { kernel: '/k' }, disks: [], nics: [], ports: [], options: {}, uid: process.getuid?.() === 0 ? 61_234 : undefined }), {
       code: 'unavailable',
     })
     return answer.usable ? assert.fail('it says it is usable') : answer.why

@@ -110,11 +110,13 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
 }
 
 const fixedFeatures = {
+  archs: ['amd64', 'i386'],
   boots: ['kernel', 'disk'],
   nics: ['tap', 'user', 'none'],
   dial: true,
   console: true,
   logs: true,
+  screen: false,
   channel: false,
   pause: true,
   save: false,

@@ -19,6 +19,7 @@ export function trialPlan(isRoot: boolean): CheckedPlan {
     hostname: 'probe',
     cpu: 1,
     memMb: 16,
+    arch: 'amd64',
     boot: 'kernel',
     files: { kernel: 'kernel' },
     disks: [],
