@@ -24,7 +24,6 @@
 #include <linux/close_range.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +38,10 @@
 #include <x86intrin.h>
 #endif
 
+#define PROGRAM "launcher"
+enum { REFUSED = 126 };
+#include "own.h"
+
 enum { MAX_CGROUPS = 32, MAX_TAPS = 16, FIRST_TAP_FD = 3 };
 
 static struct {
@@ -50,19 +53,6 @@ static struct {
 	long nofile, uid, gid;
 	char **program;
 } asked = { .nofile = -1, .uid = -1, .gid = -1 };
-
-__attribute__((noreturn, format(printf, 1, 2)))
-static void refuse(const char *format, ...)
-{
-	va_list values;
-
-	fputs("launcher: ", stderr);
-	va_start(values, format);
-	vfprintf(stderr, format, values);
-	va_end(values);
-	fputc('\n', stderr);
-	exit(126);
-}
 
 static long number(const char *text, long most)
 {
@@ -116,15 +106,6 @@ static void read_arguments(char **argument)
 		refuse("--pid-file and --cookie need each other");
 }
 
-static void write_file(const char *path, int flags, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-	size_t size = strlen(text);
-
-	if (fd < 0 || write(fd, text, size) != (ssize_t)size || close(fd) != 0)
-		refuse("cannot write %s: %s", path, strerror(errno));
-}
-
 /*
  * "0" is whoever writes it, right in every pid namespace. Of v1 the file for single threads is taken: the kernel then leaves out a lock that
  * costs an RCU grace period, some 9 ms (cgroup_procs_write_start in kernel/cgroup/cgroup.c). This process has one thread, so it is the same.
@@ -140,24 +121,6 @@ static void join_cgroups(void)
 			snprintf(path, sizeof path, "%s/cgroup.procs", asked.cgroups[at]);
 		write_file(path, 0, "0");
 	}
-}
-
-/* Field 22 of stat: with the pid it names one process for as long as the machine is up. */
-static unsigned long long start_time(void)
-{
-	char stat[1024], *word;
-	FILE *file = fopen("/proc/self/stat", "re");
-	size_t size = file ? fread(stat, 1, sizeof stat - 1, file) : 0;
-
-	if (file)
-		fclose(file);
-	stat[size] = 0;
-	word = strrchr(stat, ')'); /* The name before it may hold anything. */
-	for (int field = 2; word && field < 22; field++)
-		word = strchr(word + 1, ' ');
-	if (!word)
-		refuse("cannot read /proc/self/stat");
-	return strtoull(word, NULL, 10);
 }
 
 /* Whole or not at all, and never over another's: of two launchers for one guest, one starts it. */

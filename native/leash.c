@@ -19,7 +19,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,63 +29,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define PROGRAM "leash"
 enum { REFUSED = 126, NOT_FOUND = 127 };
+#include "own.h"
 
 static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH };
 
 /* As the program is to have it. */
 static sigset_t usual_mask;
 
-__attribute__((noreturn, format(printf, 1, 2)))
-static void refuse(const char *format, ...)
-{
-	va_list values;
-
-	fputs("leash: ", stderr);
-	va_start(values, format);
-	vfprintf(stderr, format, values);
-	va_end(values);
-	fputc('\n', stderr);
-	_exit(REFUSED);
-}
-
-/* Field 22 of stat: with the pid it names one process for as long as the machine is up. */
-static unsigned long long start_time(void)
-{
-	char stat[1024], *word;
-	FILE *file = fopen("/proc/self/stat", "re");
-	size_t size = file ? fread(stat, 1, sizeof stat - 1, file) : 0;
-
-	if (file)
-		fclose(file);
-	stat[size] = 0;
-	word = strrchr(stat, ')'); /* The name before it may hold anything. */
-	for (int field = 2; word && field < 22; field++)
-		word = strchr(word + 1, ' ');
-	if (!word)
-		refuse("cannot read /proc/self/stat");
-	return strtoull(word, NULL, 10);
-}
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	size_t size = strlen(text);
-
-	if (fd < 0 || write(fd, text, size) != (ssize_t)size || close(fd) != 0)
-		refuse("cannot write %s: %s", path, strerror(errno));
-}
-
 /* One user and one group, each itself: all that is allowed without root. https://man7.org/linux/man-pages/man7/user_namespaces.7.html */
 static void map_user(uid_t uid, gid_t gid)
 {
 	char text[64];
 
-	write_file("/proc/self/setgroups", "deny");
+	write_file("/proc/self/setgroups", 0, "deny");
 	snprintf(text, sizeof text, "%u %u 1", uid, uid);
-	write_file("/proc/self/uid_map", text);
+	write_file("/proc/self/uid_map", 0, text);
 	snprintf(text, sizeof text, "%u %u 1", gid, gid);
-	write_file("/proc/self/gid_map", text);
+	write_file("/proc/self/gid_map", 0, text);
 }
 
 static void pass_on(int number, pid_t to)

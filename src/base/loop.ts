@@ -28,6 +28,8 @@ export interface LoopState {
 }
 
 const shownKeys = 100
+/** Timers of more than 24 days overflow, and clocks are set: whoever waits for longer is looked at meanwhile, which harms nobody. */
+const longestWaitMs = 6 * 3600 * 1000
 
 interface KeyState {
   again: boolean
@@ -53,7 +55,7 @@ export class Loop implements AsyncDisposable {
   #turns = 0
   #faults = 0
 
-  /** `work` looks at one key and acts; a number it returns is "look again in so many ms". */
+  /** `work` looks at one key and acts; a number it returns is "look again in so many ms", or sooner. */
   constructor(work: (key: string, signal: AbortSignal) => Promise<number | void>, options: LoopOptions) {
     this.#work = work
     this.#options = options
@@ -119,8 +121,9 @@ export class Loop implements AsyncDisposable {
       this.#states.delete(key)
       return
     }
-    state.due = this.#options.world.ticks() + waitMs
-    state.stopWaiting = this.#options.world.after(waitMs, () => this.#start(key, state.tries))
+    const ms = Math.min(waitMs, longestWaitMs)
+    state.due = this.#options.world.ticks() + ms
+    state.stopWaiting = this.#options.world.after(ms, () => this.#start(key, state.tries))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,4 @@
 import { randomHex, type World } from '../base/world.ts'
-import { builtInUser } from './token-meaning.ts'
 import type { PutOptions } from '../model/cloud.ts'
 import type { EnvSpec } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
@@ -13,12 +12,14 @@ import type { Write } from '../store/store.ts'
 import type { ViewEntry } from '../store/view.ts'
 import { admit, checkLifetime, checkQuota } from './admission.ts'
 import type { EnvParts } from './parts.ts'
+import { checkUid } from './expected.ts'
 import { brokenImages, forEnvs, onlineHosts, usableImages } from './facts.ts'
 import { resolved } from './groups.ts'
 import { checkHalted } from './halted.ts'
 import type { LedgerPlan, LedgerState } from './ledger.ts'
 import { growHosts, growthOf } from './placement.ts'
-import { failures, isRepeat, supersedes, taskOf } from './task-records.ts'
+import { failures, isRepeat, openOf, supersedes, taskOf } from './task-records.ts'
+import { builtInUser } from './token-meaning.ts'
 import { phaseOf, type Truth } from './truth.ts'
 import { checkReadable } from './unreadable.ts'
 import { usedBy } from './users.ts'
@@ -40,7 +41,7 @@ export function putPlan(parts: EnvParts, { name, ...options }: EnvPut, { used, c
   const old = seen && replaceable(truth, seen.value) ? undefined : seen
   checkExpected(name, old && { record: old.value, revision: String(old.revision) }, options)
   if (old && phaseOf(truth, old.value)?.phase === 'failed') fail('conflict', `ENV ${name} has failed and is being taken away`, { subject, remedy: 'try again in a moment' })
-  checkUid(truth, options.uid, old?.value.uid, subject)
+  checkOwnUid(truth, options.uid, old?.value.uid, subject)
   const owner = old?.value.owner ?? options.owner ?? 'admin'
   const { images, broken } = imagesFor(truth, owner)
   const spec = resolved(options.checked, images, { limits, broken, subject, ...(old ? { before: old.value.spec } : {}) })
@@ -114,8 +115,7 @@ function concernsHosts(old: EnvSpec, spec: EnvSpec): boolean {
  * used up half of its time is left alone: what comes late would not have enough of it.
  */
 function openUpdate({ truth, world }: EnvParts, uid: string | undefined): ViewEntry<TaskRecord> | undefined {
-  const seen = (uid === undefined ? [] : [...truth.openTasks.of(uid)]).flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
-  return seen.find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 500 > world.now())
+  return (uid === undefined ? [] : openOf(truth, uid)).find(({ value }) => value.verb === 'update' && Date.parse(value.started ?? value.created) + value.limitSeconds * 500 > world.now())
 }
 
 /** How long an ENV that is being made may take yet: its changes are done after that only. */
@@ -145,10 +145,9 @@ function checkExpected(name: string, old: { record: EnvRecord; revision: string 
   if (options.expect !== old.revision) fail('conflict', `ENV ${name} was changed meanwhile`, { subject, remedy: 'read it again and repeat the change' })
 }
 
-function checkUid(truth: Truth, uid: string | undefined, own: string | undefined, subject: string): void {
-  if (uid === undefined) return
-  if (!/^[a-z0-9]{4,32}$/.test(uid)) fail('invalid', 'a uid is 4 to 32 of a-z and 0-9', { subject })
-  if (uid !== own && truth.envOf(uid)) fail('conflict', `the uid ${uid} belongs to another ENV`, { subject, remedy: 'choose another, or none' })
+function checkOwnUid(truth: Truth, uid: string | undefined, own: string | undefined, subject: string): void {
+  checkUid(uid, subject)
+  if (uid !== undefined && uid !== own && truth.envOf(uid)) fail('conflict', `the uid ${uid} belongs to another ENV`, { subject, remedy: 'choose another, or none' })
 }
 
 /** Nothing dies of a slip: an end that is over already is refused, and what has ended does not run on unless it gets more time. */

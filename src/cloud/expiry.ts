@@ -11,8 +11,6 @@ import type { EnvParts } from './parts.ts'
 import { supersedes, taskOf } from './task-records.ts'
 import { expiryOf, phaseOf } from './truth.ts'
 
-/** Timers of more than 24 days overflow. */
-const longestWaitMs = 6 * 3600 * 1000
 const lookAgainMs = 1000
 
 /** Ends every ENV whose time is over, on the second: removes it, or halts it if that is what was asked for. */
@@ -25,7 +23,7 @@ export function runExpiry(parts: EnvParts): AsyncDisposable {
       const end = expiryOf(seen.value)
       if (end === undefined) return
       const leftMs = Date.parse(end) - world.now()
-      if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
+      if (leftMs > 0) return leftMs
       // One that has failed is an explanation that holds nothing: there is nothing to halt, and nothing to give back.
       if (seen.value.spec.atEnd === 'stop' && phaseOf(truth, seen.value)?.phase !== 'failed') await ledger.change((state) => haltingPlan(parts, name, state))
       else await store.commit(removal(parts, seen, { limitSeconds: parts.limits.changeSeconds }))

@@ -1,7 +1,7 @@
 import type { Collection } from '../model/cloud.ts'
 import { fail } from '../model/errors.ts'
 import { nothing, plus } from '../model/expand.ts'
-import type { ImageSpec } from '../model/image.ts'
+import { type ImageSpec, keptMb } from '../model/image.ts'
 import type { Kind, Resource } from '../model/kinds.ts'
 import { type HostRecord, keys, lastPart } from '../model/records.ts'
 import { changes } from './changes.ts'
@@ -13,12 +13,8 @@ export function onlineHosts(truth: Truth, only?: string): HostRecord[] {
   return truth.hosts.entries().filter(({ key }) => (only === undefined || lastPart(key) === only) && truth.presences.get(keys.presence(lastPart(key)))).map(({ value }) => value)
 }
 
-/** MB of disk that images kept from disks take on a host: of one owner, or of all. */
-export const keptMb = ({ images }: HostRecord, owner?: string): number =>
-  Object.values(images).reduce((sum, image) => sum + (image.owner !== undefined && (owner === undefined || image.owner === owner) ? image.diskMb : 0), 0)
-
 /** What a host has for ENVs: what it offers, without the disk that kept disks take. */
-export const forEnvs = (host: HostRecord): HostRecord => ({ ...host, total: { ...host.total, diskMb: host.total.diskMb - keptMb(host) } })
+export const forEnvs = (host: HostRecord): HostRecord => ({ ...host, total: { ...host.total, diskMb: host.total.diskMb - keptMb(host.images) } })
 
 /** Every image some online host has. */
 export function usableImages(truth: Truth): Map<string, ImageSpec> {
@@ -39,7 +35,7 @@ export const hostCollection = (truth: Truth): Collection<'host'> =>
       if (!seen) return undefined
       const { images: _images, broken: _broken, addresses: _addresses, ...facts } = seen
       const online = truth.presences.get(keys.presence(name)) !== undefined
-      return { ...plain(name, seen.started), kind: 'host', spec: {}, status: { ...facts, online, used: plus(demandOn(truth, name), { ...nothing, diskMb: keptMb(seen) }) } }
+      return { ...plain(name, seen.started), kind: 'host', spec: {}, status: { ...facts, online, used: plus(demandOn(truth, name), { ...nothing, diskMb: keptMb(seen.images) }) } }
     },
   })
 

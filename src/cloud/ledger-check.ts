@@ -1,16 +1,16 @@
-import { type Demand, demandOf, nothing, plus } from '../model/expand.ts'
+import { type Demand, nothing } from '../model/expand.ts'
 import { keys } from '../model/records.ts'
 import type { Finding } from '../model/session.ts'
 import { counted } from '../model/units.ts'
-import { auditLedger } from './ledger-audit.ts'
+import { auditLedger, wantedSum } from './ledger-audit.ts'
 import type { EnvParts } from './parts.ts'
-import { phaseOf, type Truth } from './truth.ts'
+import type { Truth } from './truth.ts'
 
 /** Whether the ledger is the sum of what the ENVs ask for; with `fix` it is made that. */
 export async function ledgerFinding(parts: EnvParts, { fix }: { fix: boolean }): Promise<Finding> {
   const { truth } = parts
   await oneMoment(truth)
-  const [is, sum] = [truth.ledger.get(keys.ledger) ?? nothing, sumOf(truth)]
+  const [is, sum] = [truth.ledger.get(keys.ledger) ?? nothing, wantedSum(truth)]
   if (fields.every((field) => is[field] === sum[field])) return { check: 'ledger', state: 'good', message: `it is the sum of what all ENVs (${truth.envs.size}) ask for` }
   if (fix) await auditLedger(parts)
   return {
@@ -23,7 +23,6 @@ export async function ledgerFinding(parts: EnvParts, { fix }: { fix: boolean }):
 
 const fields = ['cpu', 'memMb', 'diskMb', 'vms'] as const
 const words = (demand: Demand) => `${counted(demand.vms, 'VM')}, ${counted(demand.cpu, 'cpu')}, ${demand.memMb} MB of memory, ${demand.diskMb} MB of disk`
-const sumOf = (truth: Truth) => truth.envs.values().reduce((sum, env) => (phaseOf(truth, env)?.released ? sum : plus(sum, demandOf(env.spec))), nothing)
 
 const looksMost = 100
 

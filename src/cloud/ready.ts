@@ -12,8 +12,6 @@ import { phaseOf, shownProblems, type Truth } from './truth.ts'
 
 /** How long a failed ENV stays to be read, in seconds. */
 const tombstoneSeconds = 3600
-/** Timers of more than 24 days overflow, and clocks are set. */
-const longestWaitMs = 6 * 3600 * 1000
 
 /**
  * Takes every ENV through its phases: `creating` to `ready` or `failed`, and out of the store once its hosts hold nothing of it. The
@@ -81,7 +79,7 @@ async function judge(parts: EnvParts, env: EnvRecord): Promise<number | void> {
   // Among them may be VMs it has lost meanwhile: once it looks as if they were enough, those that are wanted are counted one by one.
   if (ready >= wanted && (wanted === 0 || readyOf(truth, env) >= wanted)) return settle(parts, env, { phase: 'ready' })
   const leftMs = Date.parse(phase?.since ?? env.created) + env.spec.deadlineSeconds * 1000 - world.now()
-  if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
+  if (leftMs > 0) return leftMs
   const late = [...expand(env)].filter((vm) => truth.vms.get(keys.vm(vm.id))?.state !== 'ready')
   return settle(parts, env, { phase: 'failed', ...reasons(truth, env, late.map(({ index }) => index)) })
 }
@@ -133,6 +131,6 @@ async function bury({ store, truth, world, ledger }: EnvParts, { value: env, rev
     })
   }
   const leftMs = Date.parse(phase.since) + tombstoneSeconds * 1000 - world.now()
-  if (leftMs > 0) return Math.min(leftMs, longestWaitMs)
+  if (leftMs > 0) return leftMs
   await store.commit([{ key: keys.env(env.name), value: { ...env, removing: new Date(world.now()).toISOString() }, expect: revision }])
 }

@@ -7,7 +7,7 @@ import type { ViewEntry } from '../store/view.ts'
 import { listen } from './env-listening.ts'
 import type { EnvParts } from './parts.ts'
 import { failureOf, isSettled, progressOf, saidAt } from './settled.ts'
-import { ending, isOver } from './task-records.ts'
+import { ending, isOver, openOf } from './task-records.ts'
 import { phaseOf, type Truth } from './truth.ts'
 
 /** An ended task stays to be read for so long, and no more than so many of them. */
@@ -16,8 +16,6 @@ const keptMost = 5000
 /** So many beyond that are let go at once, not with the next look. */
 const keptSlack = 1000
 const pruneEveryMs = 60_000
-/** Timers of more than 24 days overflow, and clocks are set. */
-const longestWaitMs = 6 * 3600 * 1000
 
 /** Ends tasks, gives those that wait their turn, and forgets old ones. The only writer of tasks besides the changes that make and supersede them. */
 export function runTasks(parts: EnvParts): AsyncDisposable {
@@ -53,7 +51,7 @@ type Ending = Pick<TaskRecord, 'state' | 'problem'>
 
 /** Ends those tasks of an ENV that are over; a number is when one of them is late. */
 async function endTasks({ store, truth, world, log }: EnvParts, envUid: string): Promise<number | void> {
-  const tasks = [...truth.openTasks.of(envUid)].flatMap((id) => truth.tasks.entry(keys.task(id)) ?? [])
+  const tasks = openOf(truth, envUid)
   const [first] = tasks
   if (!first) return
   if (truth.leftOut.has(keys.env(first.value.env))) return pruneEveryMs // Of an ENV nobody can read nobody knows how far it is.
@@ -68,7 +66,7 @@ async function endTasks({ store, truth, world, log }: EnvParts, envUid: string):
     const leftMs = task.started === undefined ? Infinity : Date.parse(task.started) + task.limitSeconds * 1000 - world.now()
     const end = endingOf(truth, open, own) ?? (leftMs <= 0 && task.verb !== 'create' ? late(truth, task, own) : undefined)
     if (!end) {
-      if (task.verb !== 'create') next = Math.min(next ?? longestWaitMs, leftMs) // A creation has its end from its phase.
+      if (task.verb !== 'create') next = Math.min(next ?? leftMs, leftMs) // A creation has its end from its phase.
       continue
     }
     const total = own && task.verb !== 'remove' ? countVms(own.spec) : (task.total ?? 0)
@@ -107,7 +105,7 @@ async function giveTurns({ store, truth, world, limits, log }: EnvParts): Promis
     if (!seen || seen.value.state !== 'queued' || env?.value.uid !== seen.value.envUid || env.value.removing !== undefined) continue
     const { name, uid } = env.value
     const leftMs = Date.parse(seen.value.created) + limits.queueSeconds * 1000 - world.now()
-    if (leftMs > 0 && truth.openTasks.creating >= limits.creationsMax) return Math.min(leftMs, longestWaitMs) // Who came later has waited less.
+    if (leftMs > 0 && truth.openTasks.creating >= limits.creationsMax) return leftMs // Who came later has waited less.
     const now = new Date(world.now()).toISOString()
     const problem: Problem = { code: 'timeout', message: `it waited ${duration(limits.queueSeconds)} for its turn`, subject: `env/${name}`, remedy: 'try again when fewer ENVs are being made' }
     const inTime = leftMs > 0

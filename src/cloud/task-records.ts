@@ -40,7 +40,8 @@ export const failures = (truth: Truth, { name, uid }: EnvRecord, { problem, now 
 /** The end of a task as a write, which fails if somebody else has ended it meanwhile: an end is final. */
 export const ending = ({ key, value, revision }: ViewEntry<TaskRecord>, end: Pick<TaskRecord, 'state' | 'ended' | 'problem'> & Partial<TaskRecord>): Write => ({ key, value: { ...value, ...end }, expect: revision })
 
-const openOf = (truth: Truth, envUid: string): ViewEntry<TaskRecord>[] =>
+/** The tasks of an ENV that have not ended. */
+export const openOf = (truth: Truth, envUid: string): ViewEntry<TaskRecord>[] =>
   [...truth.openTasks.of(envUid)].flatMap((id) => {
     const seen = truth.tasks.entry(keys.task(id))
     return seen && !isOver(seen.value) ? [seen] : []

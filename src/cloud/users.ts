@@ -10,7 +10,7 @@ import { UserSpec } from '../model/user.ts'
 import type { ViewEntry } from '../store/view.ts'
 import { changes } from './changes.ts'
 import { checkRevision, checkUid } from './expected.ts'
-import { keptMb } from './facts.ts'
+import { keptMb } from '../model/image.ts'
 import type { EnvParts } from './parts.ts'
 import { retried } from './retried.ts'
 import { builtInUser } from './token-meaning.ts'
@@ -94,5 +94,5 @@ function userResource(truth: Truth, { value: record, revision }: ViewEntry<UserR
 
 /** What all ENVs of the user ask for together, and the disks that were kept of earlier ones. */
 export function usedBy(truth: Truth, owner: string): Demand {
-  return plus(truth.usages.of(owner).used, { ...nothing, diskMb: truth.hosts.values().reduce((sum, host) => sum + keptMb(host, owner), 0) })
+  return plus(truth.usages.of(owner).used, { ...nothing, diskMb: truth.hosts.values().reduce((sum, host) => sum + keptMb(host.images, owner), 0) })
 }

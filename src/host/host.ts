@@ -10,7 +10,7 @@ import type { VolumeDriver } from '../drivers/volume/volume.ts'
 import { fail, reasonOf } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
 import type { EngineFact, UnusableFact } from '../model/host.ts'
-import type { ImageSpec } from '../model/image.ts'
+import { keptMb } from '../model/image.ts'
 import { lastPart } from '../model/records.ts'
 import type { Leak, Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
@@ -84,8 +84,9 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const addresses = addressBook(options)
   const links = building.use(hostLinks({ name, views, network, addresses, uidOf }))
   const machine = { name, views, engines, volume, network, links, dataDir: options.dataDir, expected: options.expected }
-  checkSubnet(links.owned(), options.subnet)
-  for (const link of links.owned()) addresses.adopt(link.id, link.id.split('.')[0] ?? '', link)
+  const owned = links.owned()
+  checkSubnet(owned, options.subnet)
+  for (const link of owned) addresses.adopt(link.id, link.id.split('.')[0] ?? '', link)
   await sweep({ ...machine, log })
 
   const report = makeReport(store)
@@ -152,6 +153,3 @@ function checkSubnet(links: Link[], subnet: string): void {
 /** An engine's features as other hosts and people see them. */
 const factsOf = ({ features }: Engine): Record<string, boolean | string> =>
   Object.fromEntries(Object.entries(features).map(([feature, value]) => [feature, typeof value === 'boolean' ? value : Array.isArray(value) ? value.join(' ') : String(value)]))
-
-/** MB of disk that images kept from disks take: room that VMs do not get. */
-const keptMb = (images: Record<string, ImageSpec>): number => Object.values(images).reduce((sum, { owner, diskMb }) => sum + (owner === undefined ? 0 : diskMb), 0)

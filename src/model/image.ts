@@ -77,5 +77,9 @@ export interface ImageStatus {
   hosts: string[]
 }
 
+/** MB of disk that images kept from disks take: of one owner, or of all. */
+export const keptMb = (images: Record<string, ImageSpec>, owner?: string): number =>
+  Object.values(images).reduce((sum, image) => sum + (image.owner !== undefined && (owner === undefined || image.owner === owner) ? image.diskMb : 0), 0)
+
 /** Sizes of a VM that neither the request nor the image names. */
 export const fallbackSize = { cpu: 2, memMb: 1024, diskMb: 40_960 } as const
