@@ -9,7 +9,7 @@ export interface Claim {
   goal?: number
 }
 
-export type Unit = 'ms' | 's' | 'MB' | '%' | '/s'
+export type Unit = 'ms' | 's' | 'MB' | '%' | '/s' | 'MiB/s'
 
 /** One of the two things that were measured. */
 export interface Side {
