@@ -85,7 +85,7 @@ export async function fakeCloud({ dir, store, engine = {}, around = {}, world = 
       portTo: ports.to,
       images: { dirs: imageDirs, cacheDir: join(dir, 'images') },
       dataDir: dir,
-      expected: new Set(['engine', 'volume', 'network', 'images', 'kept', 'store']),
+      expected: new Set(['engine', 'volume', 'network', 'images', 'kept', 'imported', 'store']),
       uidOf: () => undefined,
       boot: 'this one',
       ...otherwise,

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files.h"
 #include "halt.h"
 #include "inlet.h"
 #include "launch.h"
@@ -37,6 +38,8 @@ bool command_frame(const struct frame *frame) {
     case FRAME_BYE: command_hang_up_all(); return true;
     case FRAME_PING: wire_send(FRAME_PONG, frame->id, frame->payload, frame->length); return true;
   }
+  if (frame->type >= FRAME_FILES_FIRST) return files_heard(frame->type, frame->id, frame->payload, frame->length);
+  if (frame->type > FRAME_BYE) return false;
   struct running *running = running_by_id(frame->id);
   if (!running) return true; /* It ended while this was on its way. */
   switch (frame->type) {
@@ -143,5 +146,6 @@ static void refuse(uint32_t id, int error, const char *step) {
 
 void command_hang_up_all(void) {
   forget_unfinished();
+  files_hang_up_all();
   running_hang_up_all();
 }

@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "callers.h"
 #include "command.h"
 #include "loop.h"
 #include "say.h"
@@ -23,16 +21,12 @@ enum { TELL_MS = 5, PATIENCE_MS = 10000 };
 static const char *wanted;
 static struct timer look_again, tell;
 static int wait_ms, waited_ms;
-static int callers = -1;
-static struct watch call_watch;
 
 static void look(struct timer *timer);
 static void tell_people(struct timer *timer);
 static int open_port(const char *name);
 static void port_ended(void);
 static void stream_ended(void);
-static void answer(struct watch *watch, uint32_t events);
-static void call_ended(void);
 
 void door_port(const char *name) {
   wanted = name;
@@ -92,29 +86,4 @@ static void stream_ended(void) {
   exit(0);
 }
 
-int door_socket(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) die("%s is too long for a socket", path);
-  strcpy(address.sun_path, path);
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  unlink(path);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 16) != 0) die("cannot listen on %s: %m", path);
-  return fd;
-}
-
-void door_calls(int listener) {
-  callers = listener;
-  fcntl(listener, F_SETFD, FD_CLOEXEC);
-  fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
-  call_watch.ready = answer;
-  if (!loop_watch(listener, &call_watch, EPOLLIN)) die("cannot wait for calls: %m");
-}
-
-static void answer(struct watch *watch, uint32_t events) {
-  (void)watch, (void)events;
-  if (wire_is_open()) return; /* One call at a time; the next waits. */
-  int fd = accept4(callers, NULL, NULL, SOCK_CLOEXEC);
-  if (fd >= 0) wire_open(fd, (struct wire_options){.ended = call_ended});
-}
-
-static void call_ended(void) { answer(&call_watch, EPOLLIN); }
+void door_calls(int listener) { callers_hear(listener, command_hang_up_all); }

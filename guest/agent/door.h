@@ -7,6 +7,5 @@ void door_port(const char *name);
 /* A stream that is open already; its end is the agent's. */
 void door_stream(int fd);
 
-/* Calls on a listening socket, one at a time: one we are given, or one we make at `path`. */
+/* Calls on a listening socket. The newest who has proved itself is heard. */
 void door_calls(int listener);
-int door_socket(const char *path);

@@ -11,8 +11,6 @@
 #include "say.h"
 #include "text.h"
 
-#define AGENT_VERSION "0.1.0"
-
 static char boot_id[64];
 static unsigned long long instance; /* tells this run of the agent from any other */
 
@@ -25,10 +23,12 @@ void facts_open(void) {
   }
 }
 
-size_t facts_write(char text[FACTS_MAX]) {
+size_t facts_write(char text[FACTS_MAX], const uint8_t proof[MAC_SIZE]) {
+  char digits[2 * MAC_SIZE + 1];
+  for (size_t i = 0; i < MAC_SIZE; i++) sprintf(digits + 2 * i, "%02x", proof[i]);
   char host[65] = "";
   gethostname(host, sizeof host - 1);
-  int length = snprintf(text, FACTS_MAX, "protocol=%d\nagent=%s\nboot=%s\ninstance=%016llx\ninit=%d\nhostname=%s\n", PROTOCOL_VERSION,
-                        AGENT_VERSION, boot_id, instance, init_process, host);
+  int length = snprintf(text, FACTS_MAX, "protocol=%d\nagent=%s\nboot=%s\ninstance=%016llx\ninit=%d\nhostname=%s\nproof=%s\n", PROTOCOL_VERSION,
+                        AGENT_VERSION, boot_id, instance, init_process, host, digits);
   return length < 0 ? 0 : length < FACTS_MAX ? (size_t)length : FACTS_MAX - 1;
 }

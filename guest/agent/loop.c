@@ -35,6 +35,8 @@ void loop_close(int fd) {
   close(fd);
 }
 
+void loop_forget(int fd) { epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL); }
+
 void loop_turn(bool busy) {
   struct epoll_event events[64];
   int count = epoll_wait(epoll, events, 64, busy ? 0 : milliseconds_to_wait());

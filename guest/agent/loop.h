@@ -24,6 +24,9 @@ void loop_rewatch(int fd, struct watch *watch, uint32_t events);
 /* Closes a watched descriptor. Nothing of it is heard afterwards, but for events of this very turn. */
 void loop_close(int fd);
 
+/* Nothing of it is heard any more, and it stays open. */
+void loop_forget(int fd);
+
 void loop_arm(struct timer *timer, int ms);
 void loop_disarm(struct timer *timer);
 

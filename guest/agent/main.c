@@ -1,7 +1,6 @@
 /* tt-agent: runs commands for the host, and is process 1 of small guests. README.md beside this folder says how it is used. */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,19 +11,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "boot.h"
+#include "callers.h"
 #include "door.h"
 #include "facts.h"
 #include "halt.h"
 #include "inlet.h"
+#include "key.h"
 #include "launch.h"
 #include "loop.h"
 #include "request.h"
 #include "running.h"
 #include "say.h"
 #include "wire.h"
-
-#define PORT "tt.agent"
 
 extern char **environ;
 
@@ -35,11 +35,12 @@ static void tidy_descriptors(void);
 static char **environment(void);
 static void hear_of_children(void);
 static void reap(struct watch *watch, uint32_t events);
-static void open_door(int argc, char **argv);
+static void open_door(const struct arguments *arguments);
 static int number(const char *text);
 
 int main(int argc, char **argv) {
   init_process = getpid() == 1;
+  const struct arguments arguments = arguments_read(argc, argv);
   if (init_process) boot_console();
   tidy_descriptors();
   signal(SIGPIPE, SIG_IGN);
@@ -52,7 +53,9 @@ int main(int argc, char **argv) {
   facts_open();
   hear_of_children();
   if (init_process) halt_hear();
-  open_door(argc, argv);
+  if (arguments.key_file) key_require(arguments.key_file);
+  else if (arguments.run_dir) key_keep(arguments.run_dir);
+  open_door(&arguments);
   if (init_process) boot_rest(env);
   for (bool busy = true;;) {
     loop_turn(busy);
@@ -103,21 +106,16 @@ static void reap(struct watch *watch, uint32_t events) {
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) running_reap(pid, status);
 }
 
-static void open_door(int argc, char **argv) {
-  const struct option options[] = {{"port", required_argument, NULL, 'p'},
-                                   {"fd", required_argument, NULL, 'f'},
-                                   {"listen-fd", required_argument, NULL, 'l'},
-                                   {"unix", required_argument, NULL, 'u'},
-                                   {"stdio", no_argument, NULL, 's'},
-                                   {NULL, 0, NULL, 0}};
-  int option = init_process ? -1 : getopt_long(argc, argv, "", options, NULL); /* The kernel hands its own words to process 1. */
-  if (option == 'f') return door_stream(number(optarg));
-  if (option == 's') return door_stream(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
-  if (option == 'l') return door_calls(number(optarg));
-  if (option == 'u') return door_calls(door_socket(optarg));
-  if (option == '?') die("usage: tt-agent [--port NAME | --unix PATH | --listen-fd N | --fd N | --stdio]");
-  halt_allow();
-  door_port(option == 'p' ? optarg : PORT);
+static void open_door(const struct arguments *arguments) {
+  const char *where = arguments->where;
+  switch (arguments->door) {
+    case DOOR_FD: return door_stream(number(where));
+    case DOOR_STDIO: return door_stream(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+    case DOOR_LISTEN_FD: return door_calls(number(where));
+    case DOOR_UNIX: return door_calls(callers_socket(where));
+    case DOOR_TCP: halt_allow(); return door_calls(callers_tcp(where));
+    case DOOR_PORT: halt_allow(); return door_port(where);
+  }
 }
 
 static int number(const char *text) {

@@ -16,7 +16,7 @@ static struct finding next_frame(struct parser *parser, const uint8_t *bytes, si
   if (size < HEADER_SIZE) return finding;
   uint32_t length = get_u32(bytes);
   uint8_t type = bytes[4];
-  if (length > HEARD_MAX || type < FRAME_EXEC || type > FRAME_BYE) {
+  if (length > HEARD_MAX || type < FRAME_EXEC || type > FRAME_HEARD_LAST) {
     parser->framed = false;
     parser->zeros = 0;
     if (type == 0) return next_greeting(parser, bytes, size); /* Filler, also one that completes a header that was cut. */
@@ -27,7 +27,7 @@ static struct finding next_frame(struct parser *parser, const uint8_t *bytes, si
   if (size < whole) return finding;
   finding.used = whole;
   const uint8_t *trailer = bytes + HEADER_SIZE + length;
-  if (memcmp(trailer, parser->nonce + NONCE_SIZE - TRAILER_SIZE, TRAILER_SIZE) != 0) {
+  if (memcmp(trailer, parser->trailer, TRAILER_SIZE) != 0) {
     /* The payload is skipped unseen: only filler can have completed a frame that was cut. */
     parser->framed = false;
     parser->zeros = trailing_zeros(bytes, whole);
@@ -59,6 +59,7 @@ static struct finding next_greeting(struct parser *parser, const uint8_t *bytes,
         finding.again = memcmp(parser->nonce, nonce, NONCE_SIZE) == 0;
         finding.version = get_u32(nonce + NONCE_SIZE);
         memcpy(parser->nonce, nonce, NONCE_SIZE);
+        if (!finding.again) memcpy(parser->trailer, nonce + NONCE_SIZE - TRAILER_SIZE, TRAILER_SIZE);
         parser->framed = true;
         return finding;
       }

@@ -11,6 +11,7 @@ struct parser {
   bool framed;  /* in step with the host; otherwise everything but a HELLO is dropped */
   size_t zeros; /* length of the run of zeros that ends where we are, while not framed */
   uint8_t nonce[NONCE_SIZE];
+  uint8_t trailer[TRAILER_SIZE]; /* of the frames of the host */
 };
 
 struct frame {

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 enum {
-  PROTOCOL_VERSION = 1,
+  PROTOCOL_VERSION = 2,
   HEADER_SIZE = 9, /* u32 length, u8 type, u32 id; all numbers little-endian */
   TRAILER_SIZE = 8,
   HEARD_MAX = 4000,   /* payload from the host: with it a HELLO and its filler are one page, and a virtio port hands out single pages */
@@ -14,7 +14,9 @@ enum {
   HELLO_FILLER = HEARD_FRAME_MAX, /* zeros that must precede a HELLO: more than any frame can hold */
   AWAKE_FILLER = SPOKEN_FRAME_MAX,
   MAGIC_SIZE = 16,
-  NONCE_SIZE = 16, /* no byte of it is zero; the last TRAILER_SIZE are the trailer */
+  NONCE_SIZE = 16, /* no byte of it is zero; the last TRAILER_SIZE are the trailer until the host is proven */
+  KEY_SIZE = 32,
+  MAC_SIZE = 32,
   HELLO_SIZE = MAGIC_SIZE + NONCE_SIZE + 4,
   REQUEST_MAX = 16 << 20,
   STDIN_WINDOW = 256 << 10,
@@ -36,6 +38,10 @@ enum frame_type {
   FRAME_PING = 0x07,
   FRAME_HALT = 0x08,
   FRAME_BYE = 0x09,
+  FRAME_PROOF = 0x0a,
+  FRAME_KEY = 0x0b,
+  FRAME_FILES_FIRST = 0x10, /* up to FRAME_HEARD_LAST: files.h has them */
+  FRAME_HEARD_LAST = 0x1f,
   /* guest to host */
   FRAME_FACTS = 0x81,
   FRAME_STDOUT = 0x82,
@@ -45,6 +51,8 @@ enum frame_type {
   FRAME_TAKEN = 0x86,
   FRAME_PONG = 0x87,
   FRAME_HALTED = 0x88,
+  FRAME_CHALLENGE = 0x89,
+  /* 0x90 to 0x9f: files.h has them */
 };
 
 enum exec_flag { EXEC_MORE = 1, EXEC_NO_STDIN = 2 };

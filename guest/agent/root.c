@@ -57,7 +57,9 @@ static void empty_initrd(void) {
   struct stat root;
   int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0 || fstatfs(dir, &filesystem) != 0 || fstat(dir, &root) != 0) return;
-  if (filesystem.f_type == RAMFS_MAGIC || filesystem.f_type == TMPFS_MAGIC) remove_within(dir, root.st_dev, 32);
+  /* Its type has another width and sign on every processor. */
+  unsigned type = (unsigned)filesystem.f_type;
+  if (type == RAMFS_MAGIC || type == TMPFS_MAGIC) remove_within(dir, root.st_dev, 32);
   else close(dir);
 }
 

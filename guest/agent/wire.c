@@ -23,6 +23,8 @@ static struct wire_options options;
 static int stream = -1;
 static struct watch stream_watch;
 static struct parser parser;
+static struct greeting greeting;
+static uint8_t trailer[TRAILER_SIZE]; /* of our frames */
 
 static uint8_t in[IN_SIZE];
 static size_t in_start, in_end;
@@ -36,25 +38,45 @@ static bool blocked; /* the kernel takes no more for now */
 static void stream_ready(struct watch *watch, uint32_t events);
 static void end_stream(void);
 static void hear(void);
+static void open_stream(int fd, struct wire_options given);
+static void heard(const struct finding *finding);
 static void greeted(const struct finding *finding);
+static void prove(const struct frame *frame);
+static void welcome(void);
 static void announce(void);
 static uint8_t *reserve(size_t size);
 static bool crowded(void) { return out_end - out_start >= OUT_HIGH; }
 
 void wire_open(int fd, struct wire_options given) {
+  open_stream(fd, given);
+  parser.framed = false;
+  parser.zeros = 0;
+  announce();
+  wire_flush();
+}
+
+void wire_adopt(int fd, struct wire_options given, const struct greeting *had, const struct parser *found, const uint8_t *bytes, size_t size) {
+  if (stream >= 0) loop_close(stream);
+  open_stream(fd, given);
+  parser = *found;
+  greeting = *had;
+  memcpy(in, bytes, size);
+  in_end = size;
+  unheard = size > 0;
+  welcome();
+}
+
+static void open_stream(int fd, struct wire_options given) {
   options = given;
+  greeting = (struct greeting){0};
   stream = fd;
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   in_start = in_end = out_start = out_end = 0;
   blocked = unheard = false;
-  parser.framed = false;
-  parser.zeros = 0;
   stream_watch.ready = stream_ready;
   if (!out) out = malloc(out_size = OUT_SIZE);
   if (!out) die("no memory for the connection");
   if (!loop_watch(fd, &stream_watch, EPOLLIN)) die("cannot wait for the host: %m");
-  announce();
-  wire_flush();
   readable = true;
 }
 
@@ -95,13 +117,7 @@ static void hear(void) {
     struct finding finding = parser_next(&parser, in + in_start, in_end - in_start);
     in_start += finding.used;
     found = finding.what != FOUND_NOTHING || finding.used > 0;
-    if (finding.what == FOUND_HELLO) greeted(&finding);
-    if (finding.what == FOUND_JUNK) announce();
-    if (finding.what == FOUND_FRAME && !command_frame(&finding.frame)) {
-      parser.framed = false;
-      parser.zeros = 0;
-      announce();
-    }
+    heard(&finding);
   }
   unheard = found && in_start < in_end;
   if (in_start == in_end) in_start = in_end = 0;
@@ -112,16 +128,43 @@ static void hear(void) {
   }
 }
 
+static void heard(const struct finding *finding) {
+  if (finding->what == FOUND_HELLO) greeted(finding);
+  if (finding->what == FOUND_JUNK) announce();
+  if (finding->what != FOUND_FRAME) return;
+  if (!greeting.proven) return prove(&finding->frame);
+  if (command_frame(&finding->frame)) return;
+  parser.framed = false;
+  parser.zeros = 0;
+  announce();
+}
+
+/* What runs for the former host goes on until this one is proven; but nothing more of it is told, as nobody can tell who hears it. */
 static void greeted(const struct finding *finding) {
   if (finding->again) return; /* Answered already, on this very stream. */
-  command_hang_up_all();
+  uint8_t answer[ANSWER_MAX];
+  size_t size = greeting_answer(&greeting, &parser, finding->version, answer);
   out_start = out_end = 0;
-  uint8_t *agree = reserve(MAGIC_SIZE + NONCE_SIZE);
-  memcpy(agree, AGREE_MAGIC, MAGIC_SIZE);
-  memcpy(agree + MAGIC_SIZE, parser.nonce, NONCE_SIZE);
+  memcpy(reserve(size), answer, size);
+}
+
+static void prove(const struct frame *frame) {
+  uint8_t answered[TRAILER_SIZE];
+  memcpy(answered, parser.trailer, TRAILER_SIZE);
+  if (greeting_prove(&greeting, &parser, frame)) return welcome();
+  uint8_t refusal[ANSWER_MAX];
+  size_t size = greeting_refuse(answered, refusal);
+  memcpy(reserve(size), refusal, size);
+}
+
+static void welcome(void) {
   char facts[FACTS_MAX];
-  wire_send(FRAME_FACTS, 0, facts, facts_write(facts));
-  if (finding->version != PROTOCOL_VERSION) parser.framed = false; /* The facts tell the host why nothing follows. */
+  uint8_t mac[MAC_SIZE], next[TRAILER_SIZE];
+  command_hang_up_all();
+  greeting_reply(&greeting, &parser, mac, next);
+  memcpy(trailer, parser.nonce + NONCE_SIZE - TRAILER_SIZE, TRAILER_SIZE);
+  wire_send(FRAME_FACTS, 0, facts, facts_write(facts, mac));
+  memcpy(trailer, next, TRAILER_SIZE);
 }
 
 /* The filler completes what the host may have half of, should a frame of ours have been cut. */
@@ -139,7 +182,7 @@ static void end_stream(void) {
   options.ended();
 }
 
-bool wire_has_room(void) { return stream >= 0 && !crowded(); }
+bool wire_has_room(void) { return stream >= 0 && greeting.proven && !crowded(); }
 
 uint8_t *wire_data_begin(size_t size) {
   if (!wire_has_room()) return NULL;
@@ -153,12 +196,12 @@ void wire_data_end(uint8_t type, uint32_t id, size_t length) {
   put_u32(frame, (uint32_t)length);
   frame[4] = type;
   put_u32(frame + 5, id);
-  memcpy(frame + HEADER_SIZE + length, parser.nonce + NONCE_SIZE - TRAILER_SIZE, TRAILER_SIZE);
+  memcpy(frame + HEADER_SIZE + length, trailer, TRAILER_SIZE);
   out_end += HEADER_SIZE + length + TRAILER_SIZE;
 }
 
 void wire_send(uint8_t type, uint32_t id, const void *payload, size_t length) {
-  if (stream < 0) return;
+  if (stream < 0 || !greeting.proven) return;
   uint8_t *frame = reserve(HEADER_SIZE + length + TRAILER_SIZE);
   out_end -= HEADER_SIZE + length + TRAILER_SIZE;
   if (length > 0) memcpy(frame + HEADER_SIZE, payload, length);

@@ -119,6 +119,7 @@ const imageSpec = exactly<ImageSpec>()(
     ports: v.array(v.number()),
     sizeBytes: v.number(),
     buildable: v.optional(v.boolean()),
+    removable: v.optional(v.boolean()),
   }),
 )
 

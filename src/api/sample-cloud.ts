@@ -13,6 +13,7 @@ import type { Session, VmSelection } from '../model/session.ts'
 import { checkAborted } from './aborted.ts'
 import { sampleEvents } from './sample-events.ts'
 import { sampleSession } from './sample-session.ts'
+import type { SampleFiles } from './sample-transfer.ts'
 
 /**
  * A whole Cloud in memory, for the tests of this room: what lies between a Cloud and its caller is tried without store and hosts. It keeps
@@ -37,6 +38,7 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
   const listeners = new Set<(env: string) => void>()
   const sessions = new Set<unknown>()
   const watches = new Set<unknown>()
+  const files: SampleFiles = new Map()
   const happened = sampleEvents(now)
   let revisions = 0
   const keep = (env: Resource<'env'>) => {
@@ -173,7 +175,7 @@ export function sampleCloud({ user = 'admin', patient = false, world = realWorld
     }),
     async open(request, call) {
       checkAborted(call?.signal)
-      const session: Session = request.type === 'events' ? happened.open(request, () => sessions.delete(session)) : sampleSession(request, 'vms' in request ? selected(request.vms).map(({ name }) => name) : [], () => sessions.delete(session))
+      const session: Session = request.type === 'events' ? happened.open(request, () => sessions.delete(session)) : sampleSession(request, 'vms' in request ? selected(request.vms).map(({ name }) => name) : [], { files, closed: () => sessions.delete(session) })
       sessions.add(session)
       return session
     },

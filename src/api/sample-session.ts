@@ -1,9 +1,10 @@
 import { type Queue, queue } from '../base/queue.ts'
 import { fail } from '../model/errors.ts'
+import { given, type SampleFiles, takenByAll } from './sample-transfer.ts'
 import type { Exit, Session, SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
 
 /** A session of the sample cloud: its VMs answer one after another, each only as fast as it is read. */
-export function sampleSession(request: SessionRequest, vms: string[], closed: () => void): Session {
+export function sampleSession(request: SessionRequest, vms: string[], { files, closed }: { files: SampleFiles; closed: () => void }): Session {
   const stop = new AbortController()
   const inputs = new Map(vms.map((vm) => [vm, queue<SessionInput>(stop.signal)]))
   const end = () => {
@@ -11,7 +12,7 @@ export function sampleSession(request: SessionRequest, vms: string[], closed: ()
     closed()
   }
   return {
-    output: ReadableStream.from(frames(request, inputs, stop.signal)),
+    output: ReadableStream.from(request.type === 'push' ? takenByAll(request, files, inputs) : frames(request, inputs, { files, signal: stop.signal })),
     input: new WritableStream({
       write(input) {
         if (stop.signal.aborted) fail('unavailable', 'the session is over')
@@ -24,7 +25,7 @@ export function sampleSession(request: SessionRequest, vms: string[], closed: ()
   }
 }
 
-async function* frames(request: SessionRequest, inputs: Map<string, Queue<SessionInput>>, signal: AbortSignal): AsyncGenerator<SessionFrame> {
+async function* frames(request: SessionRequest, inputs: Map<string, Queue<SessionInput>>, { files, signal }: { files: SampleFiles; signal: AbortSignal }): AsyncGenerator<SessionFrame> {
   if (request.type === 'doctor') yield* [
     { type: 'leak', host: 'here', leak: { kind: 'file', subject: '/tmp/left', why: 'nobody owns it' } },
     { type: 'finding', host: 'here', finding: { check: 'clock', state: 'good', message: 'it is right' } },
@@ -33,6 +34,10 @@ async function* frames(request: SessionRequest, inputs: Map<string, Queue<Sessio
   if (request.type === 'build') yield { type: 'built', host: 'here', image: request.image }
   for (const [vm, input] of inputs) {
     yield { type: 'begin', vm, image: 'sample:micro', address: '127.0.0.1' }
+    if (request.type === 'get') {
+      yield* given(request, files, vm)
+      continue
+    }
     const guest = answer(request, { vm, input, signal })
     let step = await guest.next()
     for (; !step.done; step = await guest.next()) yield { type: 'stdout', vm, data: step.value }

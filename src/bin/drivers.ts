@@ -6,6 +6,7 @@ import { networks as networkRegistry } from '../drivers/network/index.ts'
 import type { NetworkDriver, NetworkOptions } from '../drivers/network/network.ts'
 import { volumes as volumeRegistry } from '../drivers/volume/index.ts'
 import type { VolumeDriver } from '../drivers/volume/volume.ts'
+import { guestFileNames } from '../host/guest-files.ts'
 import { fail } from '../model/errors.ts'
 import type { UnusableFact } from '../model/host.ts'
 
@@ -99,4 +100,4 @@ function driverDir(dataDir: string, kind: string, name: string): string {
 }
 
 /** Names in a data directory that belong to it. */
-export const ownNames: ReadonlySet<string> = new Set(['engine', 'volume', 'network', 'store', 'place.json', 'token', 'journal.ndjson', 'journal.ndjson.1', 'set-aside.ndjson', 'server.json', 'tls', 'leash.json', 'dump.json', 'dump.json.1', 'server.log', 'server.log.1', 'settings.json', 'kept', 'audit'])
+export const ownNames: ReadonlySet<string> = new Set(['engine', 'volume', 'network', 'store', 'place.json', 'token', 'journal.ndjson', 'journal.ndjson.1', 'set-aside.ndjson', 'server.json', 'tls', 'leash.json', 'dump.json', 'dump.json.1', 'server.log', 'server.log.1', 'settings.json', 'kept', 'imported', 'audit', ...guestFileNames])

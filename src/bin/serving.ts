@@ -109,6 +109,7 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
         return offered(live.now)
       },
       images: { get dirs() { return live.now.imagePaths }, cacheDir: cacheDir(process.env), ...(recipesDir() === undefined ? {} : { recipesDir: recipesDir() }) },
+      variables: process.env,
       dataDir,
       expected: ownNames,
       uidOf,

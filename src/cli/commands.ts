@@ -28,6 +28,7 @@ export const entries: readonly Entry[] = [
   { words: 'env listall', summary: "List everybody's ENVs, as far as you may see them", load: async () => (await import('./commands/env-list.ts')).listAll },
   { words: 'env show', summary: 'Show ENVs with their VMs, addresses and ports', load: async () => (await import('./commands/env-show.ts')).show },
   { words: 'env run', summary: 'Run a command in the VMs of ENVs, all at once', load: async () => (await import('./commands/env-run.ts')).run },
+  { words: 'env shell', summary: 'Use a shell in a VM, at this terminal', load: async () => (await import('./commands/env-shell.ts')).shell },
   { words: 'env logs', summary: 'Show what VMs wrote to their serial line', load: async () => (await import('./commands/env-logs.ts')).logs },
   { words: 'env console', summary: 'Use the serial line of a VM; Ctrl-] leaves', load: async () => (await import('./commands/env-console.ts')).console },
   { words: 'env stop', summary: 'Halt the VMs of ENVs; disks, addresses and ports stay', load: async () => (await import('./commands/env-power.ts')).stop },

@@ -1,5 +1,6 @@
 import { type ManualWorld, manualWorld } from '../base/manual-world.ts'
 import { type Endpoint, endpointText } from '../base/endpoint.ts'
+import type { TerminalSize } from '../model/session.ts'
 import { main } from './main.ts'
 import { type Script, type ScriptedCloud, scriptedCloud } from './scripted-cloud.ts'
 import type { Screen, Shown, Terminal } from './terminal.ts'
@@ -20,6 +21,8 @@ export interface Stage extends Script {
   stdin?: string[]
   /** What is typed at a keyboard; without it there is none. */
   keys?: string[]
+  /** Sizes that the screen takes on as soon as somebody looks. */
+  resizes?: TerminalSize[]
   /** Ctrl-C after so many milliseconds. */
   interruptMs?: number
   sameSink?: boolean
@@ -66,6 +69,10 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
       stage.keys && {
         keys: typed(stage.keys),
         size: () => ({ columns: 100, rows: 30 }),
+        resized(tell) {
+          for (const size of stage.resizes ?? []) tell(size)
+          return () => undefined
+        },
         [Symbol.dispose]: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }),
       },
     variables: stage.variables ?? {},

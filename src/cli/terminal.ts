@@ -2,6 +2,7 @@ import type { Endpoint } from '../base/endpoint.ts'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import type { Cloud } from '../model/cloud.ts'
+import type { TerminalSize } from '../model/session.ts'
 
 /**
  * The world of the command line as `main` is given it: where words come from, where text goes, and how a Cloud is reached. `main` reads
@@ -54,7 +55,9 @@ export interface Screen {
 
 export interface Keyboard extends Disposable {
   keys: AsyncIterable<Uint8Array>
-  size(): { columns: number; rows: number }
+  size(): TerminalSize
+  /** Tells of each new size of the screen, until the returned function is called. */
+  resized(tell: (size: TerminalSize) => void): () => void
 }
 
 /** Whose key a server has. */

@@ -67,11 +67,25 @@ export function admit(spec: EnvSpec, options: { before: Demand; used: Demand; ho
 function checkFits(group: FullGroup, hosts: HostRecord[], subject: string): void {
   const able = hosts.filter((host) => host.engines.some(({ name }) => name === group.engine))
   if (able.length === 0) fail('unsupported', `no host runs the engine ${group.engine} that ${group.image} needs`, { subject, remedy: 'see `tt status --server`' })
+  checkArch(group, able, subject)
   for (const { field, label, unit } of resources) {
     if (field === 'vms') continue
     const most = Math.max(...able.map((host) => host.total[field]))
     if (group[field] > most) fail('exhausted', `one VM of ${group.image} wants ${unit(group[field])} of ${label}, the largest host has ${unit(most)}`, { subject, remedy: 'ask for less' })
   }
+}
+
+/** Hosts say by `archs` which processors their engines run guests for, and by `lacks` what is missing for the others. */
+function checkArch({ image, engine }: FullGroup, hosts: HostRecord[], subject: string): void {
+  const arch = hosts.flatMap((host) => host.images[image]?.arch ?? [])[0]
+  const features = hosts.flatMap((host) => host.engines.flatMap((fact) => (fact.name === engine ? [fact.features] : [])))
+  const words = (name: string) => features.flatMap((one) => String(one[name] ?? '').split(' '))
+  if (arch === undefined || features.some((one) => one['archs'] === undefined) || words('archs').includes(arch)) return
+  const missing = words('lacks').find((word) => word.startsWith(`${arch}:`))?.slice(arch.length + 1)
+  fail('unsupported', `no host fits, because none runs guests for ${arch}, and ${image} is for that processor`, {
+    subject,
+    remedy: missing === undefined ? 'see `tt status --server`' : `install ${missing} on a host: apt-get install ${missing}`,
+  })
 }
 
 const resources = [

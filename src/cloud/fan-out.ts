@@ -7,6 +7,7 @@ import { matchesPrefix, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart } from '../model/records.ts'
 import { frameSize, type Peer, type Session, type SessionFrame, type SessionInput, type SessionRequest, type Target, unreadLimitBytes, type VmSelection } from '../model/session.ts'
 import type { VmSpec } from '../model/vm.ts'
+import { namedHosts, oneWants } from './import-hosts.ts'
 import type { Truth } from './truth.ts'
 
 export interface Ways {
@@ -19,12 +20,13 @@ export interface Ways {
 /** Opens a session on every host that has a part in it and makes one stream of them. */
 export async function fanOut({ truth, peer, first = [] }: Ways, request: SessionRequest, call?: Call): Promise<Session> {
   if (!('vms' in request)) {
-    const hosts = hostNames(truth)
+    const named = request.type === 'import' && request.hosts ? namedHosts(truth, request.hosts) : undefined
+    const hosts = hostNames(truth).filter((host) => named?.includes(host) ?? true)
     if (hosts.length === 0) fail('unavailable', 'no host is online', { subject: request.type, remedy: 'start a `ttserver`, or see `tt status --server`' })
-    return merged(await Promise.all(hosts.map((host) => part(peer, { host, request, targets: [] }, call))), [...first, ...silentHosts(truth)])
+    return merged(await Promise.all(hosts.map((host) => part(peer, { host, request, targets: [] }, call))), [...first, ...silentHosts(truth, named)], request.type === 'import' && hosts.length > 1 ? oneWants(hosts.length) : undefined)
   }
   const vms = selected(truth, request.vms)
-  if (request.type === 'console' && vms.length !== 1) fail('invalid', `a console is one VM's, the selection matches ${vms.length}`, { subject: 'console', remedy: 'name one with its index' })
+  if ((request.type === 'console' || request.type === 'screen') && vms.length !== 1) fail('invalid', `a ${request.type} is one VM's, the selection matches ${vms.length}`, { subject: request.type, remedy: 'name one with its index' })
   const byHost = new Map<string, Target[]>()
   const early: SessionFrame[] = []
   for (const { env, vm } of vms) {
@@ -47,11 +49,11 @@ export async function fanOut({ truth, peer, first = [] }: Ways, request: Session
 const hostNames = (truth: Truth) => truth.presences.entries().map(({ key }) => lastPart(key))
 
 /** Hosts that are known and do not answer: whoever asks all of them is told which were not. */
-const silentHosts = (truth: Truth): SessionFrame[] =>
+const silentHosts = (truth: Truth, named?: string[]): SessionFrame[] =>
   truth.hosts
     .entries()
     .map(({ key }) => lastPart(key))
-    .filter((host) => !truth.presences.get(keys.presence(host)))
+    .filter((host) => !truth.presences.get(keys.presence(host)) && (named?.includes(host) ?? true))
     .map((host) => ({ type: 'problem', problem: { code: 'unavailable', message: `host ${host} does not answer`, subject: `host/${host}`, remedy: 'see that its `ttserver` runs' } }))
 
 /** The VMs a caller means; `not_found` for an unknown ENV and for a selection that matches nothing, `not_ready` for a stopped ENV. */
@@ -111,8 +113,8 @@ async function* whole({ host, targets, session }: Part): AsyncGenerator<SessionF
   }
 }
 
-/** Several parts as one session. A single one needs no second buffer: the usual case, and the fast one. */
-function merged(parts: Part[], early: SessionFrame[]): Session {
+/** Several parts as one session, each `through` something if that is given. A single one needs no second buffer: the usual case, and the fast one. */
+function merged(parts: Part[], early: SessionFrame[], through = (frames: AsyncGenerator<SessionFrame>) => frames): Session {
   const [only] = parts
   if (only && parts.length === 1 && early.length === 0) return { ...only.session, output: asRead(whole(only), () => only.session[Symbol.asyncDispose]()) }
   const sessions = parts.map(({ session }) => session)
@@ -125,7 +127,7 @@ function merged(parts: Part[], early: SessionFrame[]): Session {
   early.forEach((frame) => out.tell(frame))
   work.run('merging', async () => {
     const pump = async (one: Part) => {
-      for await (const frame of whole(one)) await out.send(frame)
+      for await (const frame of through(whole(one))) await out.send(frame)
     }
     await Promise.all(parts.map(pump))
     out.end()

@@ -8,7 +8,7 @@ import { follow } from '../store/follow.ts'
 import type { EnvParts } from './parts.ts'
 import { phaseOf } from './truth.ts'
 
-/** Images are the hosts' to report; those kept from disks are their owner's to delete. The hosts do it when they see the wish. */
+/** Images are the hosts' to report; those kept from disks are their owner's to delete, those that were imported an admin's. The hosts do it when they see the wish. */
 export function withRemoval(inner: Collection<'image'>, { truth, world, ledger }: EnvParts): Collection<'image'> {
   return {
     ...inner,
@@ -16,7 +16,7 @@ export function withRemoval(inner: Collection<'image'>, { truth, world, ledger }
       const subject = `image/${name}`
       if (truth.unwanted.get(keys.unwanted(name))) return
       const { spec } = await inner.get(name, call)
-      if (spec.owner === undefined) fail('unsupported', `${shown(name)} is no disk that was kept`, { subject, remedy: 'take its files out of the image path of the host' })
+      if (spec.owner === undefined && !spec.removable) fail('unsupported', `${shown(name)} was neither imported nor kept from a disk`, { subject, remedy: 'take its files out of the image path of the host' })
       // With the ledger, so that no ENV is made of it in the same moment, here or by another server.
       await ledger.change((state) => {
         if (truth.unwanted.get(keys.unwanted(name))) return undefined

@@ -99,6 +99,7 @@ function vmStatus({ truth, hostOf }: Sight, env: EnvRecord, vm: VmSpec): VmStatu
   status.since = record.since
   if (record.pid !== undefined) status.pid = record.pid
   if (record.problem) status.problem = record.problem
+  if (record.guest && online) status.guest = record.guest
   return status
 }
 

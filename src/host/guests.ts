@@ -1,63 +1,102 @@
+import type { Effects } from '../base/effects.ts'
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
 import { agentPort, type Channel, type ChannelFactory, type Guest } from '../drivers/channel/channel.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import { fail } from '../model/errors.ts'
 import type { Way } from '../model/image.ts'
+import { parseVmId } from '../model/names.ts'
+import type { GuestStatus, VmSpec } from '../model/vm.ts'
+import { guestFiles } from './guest-files.ts'
+import { introduced, keysFor } from './guest-identity.ts'
+import { type GuestWays, guestWays } from './guest-ways.ts'
 
-/** The channels into this host's running guests: one each, opened when the guest starts and kept. */
+/** The ways into this host's running guests: opened when a guest starts, and kept. */
 export interface Guests extends AsyncDisposable {
-  /** Opens the guest's channel unless it is open; undefined for an image without an agent. */
+  /** Opens the first of the guest's ways unless it was met; gives its channel, or undefined for one that has no way in. Refuses if none can be opened on this host. */
   meet(id: string, engine: Engine, ways: readonly Way[]): Channel | undefined
-  get(id: string): Channel | undefined
+  /** The preferred of its ways that answers, or the named one; undefined for a guest that was not met. Refuses a way that it has not. */
+  get(id: string, via?: Way): Channel | undefined
   /** Whether the guest has answered since it was met. */
   answered(id: string): boolean
+  /** How it is, as far as it is to be told. */
+  status(id: string): GuestStatus | undefined
+  /** Makes a guest that answers who it is to be, unless it was told the very same; where its way can. */
+  introduce(vm: VmSpec): Promise<void>
   leave(id: string): Promise<void>
+  /** The public keys that may enter a guest that has these ways: those of its ENV, and this host's. */
+  keysFor(vm: VmSpec, ways: readonly Way[]): string[]
+  /** Takes away what is kept for a guest that is gone, and the key of its ENV if it was the last. */
+  forget(id: string, isLast: () => boolean): void
+  /** Takes away what is kept for guests that are none of these. */
+  sweep(ids: ReadonlySet<string>): void
 }
 
-export function guests(options: { channels: Record<string, ChannelFactory>; world: World; log: Log; onAnswer: (id: string) => void }): Guests {
-  const { channels, world, log, onAnswer } = options
-  const met = new Map<string, { channel: Channel; answered: boolean }>()
-  const open = (id: string, engine: Engine, agent: Way): Channel => {
-    if (agent === 'engine') return engine.channel?.(id) ?? fail('unsupported', 'the engine has no channel of its own')
-    const factory = channels[agent] ?? fail('unsupported', `no channel speaks to the agent ${agent}`)
+export interface GuestsOptions {
+  channels: Record<string, ChannelFactory>
+  /** Where a port of a guest is reached from this host. */
+  addressOf: (id: string, port: number) => { host: string; port: number } | undefined
+  dataDir: string
+  world: World
+  effects: Effects
+  log: Log
+  /** It answers, or its status is another. */
+  onChange: (id: string) => void
+}
+
+interface Met {
+  named: readonly Way[]
+  ways: GuestWays
+  /** What it was last told of who it is. */
+  told?: string
+}
+
+export function guests(options: GuestsOptions): Guests {
+  const { channels, addressOf, world, log, onChange } = options
+  const files = guestFiles(options)
+  const met = new Map<string, Met>()
+  const open = (id: string, engine: Engine, way: Way): Channel => {
+    if (way === 'engine') return engine.channel?.(id) ?? fail('unsupported', 'the engine has no channel of its own')
+    const factory = channels[way] ?? fail('unsupported', `this server cannot enter guests by ${way}`, { remedy: 'see why: `tt status --server`' })
     const guest: Guest = {
       id,
       world,
-      log,
+      log: log.with({ vm: id, way }),
       dial: async (call, portName = agentPort) => (await engine.dial?.(id, portName, call)) ?? fail('unsupported', 'the engine cannot open a stream into its guests'),
-      address: () => undefined,
-      secret: new Uint8Array(32),
-      sshKey: async () => fail('unsupported', 'there is no key yet'),
-      dir: async () => fail('unsupported', 'there is no directory yet'),
+      address: (port) => addressOf(id, port),
+      get secret() {
+        return files.secretOf(id)
+      },
+      sshKey: async () => files.keyOf(parseVmId(id)?.envUid ?? fail('internal', 'a guest without an ENV')),
+      dir: async () => files.dirOf(id),
     }
     return factory(guest)
   }
   return {
-    meet(id, engine, [agent]) {
-      if (agent === undefined) return undefined
-      const known = met.get(id)
-      if (known) return known.channel
-      const entry = { channel: open(id, engine, agent), answered: false }
-      met.set(id, entry)
-      entry.channel.ready({ signal: entry.channel.closed }).then(
-        () => {
-          entry.answered = true
-          onAnswer(id)
-        },
-        () => undefined, // Closed before it answered: `leave` was called.
-      )
-      return entry.channel
+    meet(id, engine, ways) {
+      const known = met.get(id) ?? { named: ways, ways: guestWays({ ways, open: (way) => open(id, engine, way), world, log: log.with({ vm: id }), onChange: () => onChange(id) }) }
+      met.set(id, known)
+      return ways.length === 0 ? undefined : known.ways.channel
     },
-    get: (id) => met.get(id)?.channel,
-    answered: (id) => met.get(id)?.answered === true,
+    get: (id, via) => (via === undefined ? met.get(id)?.ways.channel : met.get(id)?.ways.by(via)),
+    answered: (id) => met.get(id)?.ways.answered === true,
+    status: (id) => met.get(id)?.ways.status,
+    async introduce(vm) {
+      const known = met.get(vm.id)
+      if (!known || known.ways.status.state !== 'ready') return
+      const { channel } = known.ways
+      if (channel.identify) known.told = await introduced(channel, { vm, ways: known.named, told: known.told, files, world })
+    },
     async leave(id) {
-      const entry = met.get(id)
+      const known = met.get(id)
       met.delete(id)
-      await entry?.channel[Symbol.asyncDispose]()
+      await known?.ways[Symbol.asyncDispose]()
     },
+    keysFor: (vm, ways) => keysFor(vm, ways, files),
+    forget: files.forget,
+    sweep: files.sweep,
     async [Symbol.asyncDispose]() {
-      await Promise.allSettled([...met.values()].map(({ channel }) => channel[Symbol.asyncDispose]()))
+      await Promise.allSettled([...met.values()].map(({ ways }) => ways[Symbol.asyncDispose]()))
       met.clear()
     },
   }

@@ -11,7 +11,8 @@ import { fail, reasonOf } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
 import type { EngineFact, UnusableFact } from '../model/host.ts'
 import { keptMb } from '../model/image.ts'
-import { lastPart } from '../model/records.ts'
+import type { Nic } from '../model/plan.ts'
+import { keys, lastPart } from '../model/records.ts'
 import type { Leak, Peer } from '../model/session.ts'
 import type { Store } from '../store/store.ts'
 import { addressBook, parseCidr, parseIp } from './addresses.ts'
@@ -19,9 +20,11 @@ import { runClaims } from './claims.ts'
 import { doctor } from './doctor.ts'
 import { guests } from './guests.ts'
 import { catalogue } from './images.ts'
+import { importedImages } from './imported-images.ts'
+import { importer } from './imports.ts'
 import { runKeeping } from './keeping.ts'
 import { keptDisks } from './kept-disks.ts'
-import { findLeaks, sweep } from './leaks.ts'
+import { findLeaks, ownedIds, sweep } from './leaks.ts'
 import { hostLinks } from './links.ts'
 import { runPresence } from './presence.ts'
 import { report as makeReport } from './report.ts'
@@ -60,6 +63,8 @@ export interface HostOptions {
   boot: string
   /** Reads the settings that can change in life again, and says which did, and which of those that differ need a restart. */
   reload?: () => Promise<{ changed: string[]; needRestart: string[] }>
+  /** The environment, which names the proxies that images are fetched through. */
+  variables?: Record<string, string | undefined>
   /** The certificate its API shows, in PEM; undefined without TLS. */
   certificate?: () => string | undefined
 }
@@ -92,9 +97,12 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const report = makeReport(store)
   let refresh = () => undefined as void
   const kept = await keptDisks({ dir: join(options.dataDir, 'kept'), volume, world, effects })
-  const images = building.use(await catalogue({ ...options.images, dirs: () => options.images.dirs, wholeDirs: [options.images.cacheDir, kept.dir], ownUsers: uidOf(options.subnet.split('/')[0] ?? '') !== undefined, engines, world, effects, log, signal: background.signal, onChange: () => refresh() }))
-  const met = building.use(guests({ channels: options.channels, world, log, onAnswer: (id) => vms.touch(id) }))
-  const keeping = building.use(runKeeping({ name, views, report, images, kept, volume, engines, world, log }))
+  const imported = await importedImages({ dir: join(options.dataDir, 'imported'), world, effects })
+  const readerUid = uidOf(options.subnet.split('/')[0] ?? '') // No VM has the address of the subnet itself.
+  const images = building.use(await catalogue({ ...options.images, dirs: () => options.images.dirs, wholeDirs: [options.images.cacheDir, kept.dir, imported.dir], importedDir: imported.dir, ownUsers: readerUid !== undefined, engines, world, effects, log, signal: background.signal, onChange: () => refresh() }))
+  const met = building.use(guests({ channels: options.channels, addressOf: (id, port) => addressOf(links.nicOf(id), port), dataDir: options.dataDir, world, effects, log, onChange: (id) => vms.touch(id) }))
+  met.sweep(ownedIds(machine))
+  const keeping = building.use(runKeeping({ name, views, report, images, kept, imported, volume, engines, world, log }))
   const vms = building.use(runVms({ name, views, report, world, log, engines, volume, links, addresses, images, keeping, guests: met, boot: options.boot, uidOf }))
   for (const engine of engines.values()) {
     background.run('engine watch', async (signal) => {
@@ -126,14 +134,34 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const presence = await runPresence({ name, store, report, world, facts, background })
   refresh = presence.refresh
   refresh() // What changed while the first facts were told.
-  const able = ({ engine, image }: { engine: string; image: string }) => engines.has(engine) && images.specs()[image] !== undefined
+  const able = ({ engine, image }: { engine: string; image: string }) => {
+    const spec = images.specs()[image]
+    return spec !== undefined && engines.get(engine)?.features.archs.includes(spec.arch) === true
+  }
   building.use(runClaims({ name, store, views, world, log, total: () => ({ ...options.total, diskMb: options.total.diskMb - keptMb(images.specs()) }), able }))
   for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))
   const leaks = () => findLeaks(machine)
   const examine = doctor({ ...options, ...machine, store: store.leftOut?.whole ?? store, images, imageDirs: () => options.images.dirs, cacheDir: options.images.cacheDir, clockBegan: world.now() - world.ticks() })
+  const importing = await importer({
+    name,
+    engines,
+    imported,
+    taken: (image) => images.get(image) !== undefined || images.specs()[image] !== undefined || images.broken()[image] !== undefined,
+    unwanted: (image) => views.unwanted.get(keys.unwanted(image)) !== undefined,
+    onImage: async () => {
+      await images.dirsChanged()
+      refresh()
+    },
+    diskLimitBytes: () => options.total.diskMb * 2 ** 20,
+    uid: readerUid,
+    variables: options.variables ?? {},
+    world,
+    effects,
+    log,
+  })
   const stack = building.move()
   return {
-    peer: hostSessions({ name, engines, guests: met, views, images, world, examine, reload: options.reload }),
+    peer: hostSessions({ importing, name, engines, guests: met, views, images, world, examine, reload: options.reload }),
     leaks,
     async optionsChanged() {
       await images.dirsChanged()
@@ -143,6 +171,14 @@ export async function runHost(options: HostOptions): Promise<Host> {
   }
 }
 
+/** Where a port of a guest is reached from this host: at its own address, or where the engine listens in its place. */
+function addressOf(nic: Nic | undefined, port: number): { host: string; port: number } | undefined {
+  if (nic?.kind === 'tap') return { host: nic.ip, port }
+  const outer = nic?.ports[port]
+  if (nic?.kind !== 'user' || outer === undefined) return undefined
+  return { host: nic.bind === '0.0.0.0' ? '127.0.0.1' : nic.bind === '::' ? '::1' : nic.bind, port: outer }
+}
+
 /** A server that is told another subnet cannot take its VMs with it: they have their addresses. */
 function checkSubnet(links: Link[], subnet: string): void {
   const { base, length } = parseCidr(subnet)
@@ -150,6 +186,9 @@ function checkSubnet(links: Link[], subnet: string): void {
   if (outside) fail('conflict', `VMs of this server have addresses outside the subnet ${subnet}, the first ${outside.ip}`, { subject: 'server', remedy: 'start it with the --subnet they were made in and delete their ENVs first' })
 }
 
-/** An engine's features as other hosts and people see them. */
+/** An engine's features as other hosts and people see them: lists as words, what has names as `name:word`. */
 const factsOf = ({ features }: Engine): Record<string, boolean | string> =>
-  Object.fromEntries(Object.entries(features).map(([feature, value]) => [feature, typeof value === 'boolean' ? value : Array.isArray(value) ? value.join(' ') : String(value)]))
+  Object.fromEntries(Object.entries(features).map(([feature, value]) => [feature, typeof value === 'boolean' ? value : wordsOf(value)]).filter(([, value]) => value !== ''))
+
+const wordsOf = (value: unknown): string =>
+  Array.isArray(value) ? value.join(' ') : typeof value === 'object' && value !== null ? Object.entries(value).map(([name, word]) => `${name}:${String(word)}`).join(' ') : String(value)

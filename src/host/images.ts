@@ -1,5 +1,5 @@
 import { watch } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Effects } from '../base/effects.ts'
 import type { Log } from '../base/log.ts'
@@ -22,6 +22,8 @@ export interface CatalogueOptions {
   cacheDir: string
   /** Directories that things come into whole, by a rename: they need no time to settle. */
   wholeDirs: readonly string[]
+  /** The one of them whose images were imported. */
+  importedDir?: string
   /** VMs run as users of their own, who must be able to read images themselves. */
   ownUsers: boolean
   /** The project's recipes, or undefined where there are none. */
@@ -60,12 +62,15 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
   let found = new Map<string, FoundImage>()
   let broken = new Map<string, string>()
   let recipes = new Map<string, ImageSpec>()
+  /** Images for other processors that recipes can make. They show themselves once they are built: nobody who asks for all that begins with `micro` gets a build for each. */
+  let variants = new Set<string>()
   /** One at a time: a build uses all the machine has. */
   const builds = workQueue({ world, workers: 1, waitLimitMs: buildLimitMs })
   const listeners = new Map<string, Set<(text: string) => void>>()
   const scan = async () => {
     const next = await scanned(options)
     recipes = await readRecipes(options)
+    variants = await readVariants(options, [...recipes.keys()])
     const changed = JSON.stringify([[...next.found.values()], [...next.broken], next.pending]) !== JSON.stringify([[...found.values()], [...broken], 0])
     for (const dir of options.dirs()) {
       const why = next.broken.get(dir)
@@ -90,11 +95,14 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
   const specs = () => {
     const all: Record<string, ImageSpec> = {}
     for (const [name, spec] of recipes) if (usable(spec, engines)) all[name] = { ...withUsable(spec, engines), buildable: true }
-    for (const [name, image] of found) if (usable(image.spec, engines)) all[name] = { ...withUsable(image.spec, engines), ...(recipes.has(name) ? { buildable: false } : {}) }
+    for (const [name, image] of found) if (usable(image.spec, engines)) all[name] = { ...withUsable(image.spec, engines), ...(recipes.has(name) || variants.has(name) ? { buildable: false } : {}) }
     return all
   }
   const build = async (name: string, onStep?: (text: string) => void): Promise<void> => {
-    if (!recipes.has(name)) fail('not_found', `there is no recipe ${JSON.stringify(name)}`, { subject: `image/${name}`, remedy: 'see `tt image recipes`' })
+    if (!recipes.has(name) && !variants.has(name)) {
+      const others = [...variants].filter((one) => [...recipes.keys()].some((recipe) => one.startsWith(`${recipe}-`) && name.startsWith(`${recipe}-`)))
+      fail('not_found', `there is no recipe ${JSON.stringify(name)}`, { subject: `image/${name}`, remedy: others.length > 0 ? `there are ${others.join(', ')}` : 'see `tt image recipes`' })
+    }
     const tellers = listeners.get(name) ?? new Set()
     listeners.set(name, tellers)
     if (onStep) tellers.add(onStep)
@@ -125,7 +133,7 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
 }
 
 /** Everything in the directories now, what the engines bring, and how much of it must be looked at again because it may still be written to. */
-async function scanned({ dirs, wholeDirs, engines, world, ownUsers }: CatalogueOptions): Promise<{ found: Map<string, FoundImage>; broken: Map<string, string>; pending: number }> {
+async function scanned({ dirs, wholeDirs, importedDir, engines, world, ownUsers }: CatalogueOptions): Promise<{ found: Map<string, FoundImage>; broken: Map<string, string>; pending: number }> {
   const found = new Map<string, FoundImage>()
   const broken = new Map<string, string>()
   let pending = 0
@@ -138,7 +146,7 @@ async function scanned({ dirs, wholeDirs, engines, world, ownUsers }: CatalogueO
   for (const dir of [...wholeDirs, ...dirs()]) {
     for await (const sighting of sightings(dir, names)) {
       if (!wholeDirs.includes(dir) && world.now() - sighting.settledMs < settleMs) pending++
-      else note(sighting, found, broken)
+      else note(dir === importedDir ? removable(sighting) : sighting, found, broken)
     }
   }
   return { found, broken, pending }
@@ -148,6 +156,8 @@ function note(sighting: Sighting, found: Map<string, FoundImage>, broken: Map<st
   if ('image' in sighting) found.set(sighting.name, sighting.image)
   else broken.set(sighting.name, sighting.why)
 }
+
+const removable = (sighting: Sighting): Sighting => ('image' in sighting ? { ...sighting, image: { ...sighting.image, spec: { ...sighting.image.spec, removable: true } } } : sighting)
 
 function* builtIn(engines: ReadonlyMap<string, Engine>): Generator<FoundImage> {
   for (const [engine, { images, features }] of engines) {
@@ -167,6 +177,16 @@ async function readRecipes({ recipesDir }: CatalogueOptions): Promise<Map<string
     if (typeof manifest !== 'string') recipes.set(manifest.name, specOf(manifest, 0))
   }
   return recipes
+}
+
+/** `RECIPE-ARCH` for every processor the recipe's file `archs` lists: the first word of each line. */
+async function readVariants({ recipesDir }: CatalogueOptions, recipes: readonly string[]): Promise<Set<string>> {
+  const variants = new Set<string>()
+  for (const recipe of recipes) {
+    const text = await readFile(join(recipesDir ?? '', recipe, 'archs'), 'utf8').catch(() => '')
+    for (const [, arch = ''] of text.matchAll(/^([a-z][a-z0-9]*)\s/gm)) variants.add(`${recipe}-${arch}`)
+  }
+  return variants
 }
 
 /** Runs a recipe as a program of its own; it locks, so servers that want the same image make it once. */

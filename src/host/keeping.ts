@@ -10,6 +10,7 @@ import { parseVmId, vmName } from '../model/names.ts'
 import { type EnvRecord, keys, lastPart, type VmRecord } from '../model/records.ts'
 import { follow } from '../store/follow.ts'
 import type { Catalogue } from './images.ts'
+import type { ImportedImages } from './imported-images.ts'
 import type { KeptDisks } from './kept-disks.ts'
 import type { Report } from './report.ts'
 import type { HostViews } from './views.ts'
@@ -26,6 +27,7 @@ export interface KeepingOptions {
   report: Report
   images: Catalogue
   kept: KeptDisks
+  imported: ImportedImages
   volume: VolumeDriver
   engines: ReadonlyMap<string, Engine>
   world: World
@@ -36,18 +38,22 @@ export interface KeepingOptions {
 const keptAtOnce = 2
 
 export function runKeeping(options: KeepingOptions): Keeping {
-  const { views, report, images, kept, volume, engines, world, log } = options
+  const { views, report, images, kept, imported, volume, engines, world, log } = options
   const turns = gate(keptAtOnce)
   const loop = new Loop(
     async (name) => {
-      if (!images.get(name)?.spec.owner || users(options, name)) return
-      await kept.drop(name)
+      const spec = images.get(name)?.spec
+      if (!spec || (spec.owner === undefined && !spec.removable) || users(options, name)) return
+      await (spec.removable ? imported : kept).drop(name)
       await images.dirsChanged()
-      log.info('a kept disk was deleted', { image: name })
+      log.info('an image was deleted', { image: name })
     },
     { name: 'unwanted images', world, backoffMs: { first: 200, last: 10_000 }, onFault: (image, fault) => log.warn('an image could not be deleted', { image, fault: String(fault) }) },
   )
+  const retiring = new Loop(() => imported.retire((image) => users(options, image)), { name: 'retired images', world, onFault: (_key, fault) => log.warn('images that others have taken the place of could not be removed', { fault: String(fault) }) })
+  retiring.touch('all')
   const touchAll = () => {
+    retiring.touch('all')
     for (const { value } of views.unwanted.entries()) loop.touch(value.image)
   }
   const stops = [follow(views.unwanted, (_key, now) => now && loop.touch(now.image)), views.claims.onChange(({ value }) => !value && touchAll()), views.hosts.onChange(touchAll)]
@@ -74,6 +80,7 @@ export function runKeeping(options: KeepingOptions): Keeping {
     },
     async [Symbol.asyncDispose]() {
       stops.forEach((stop) => stop())
+      await retiring[Symbol.asyncDispose]()
       await loop[Symbol.asyncDispose]()
     },
   }

@@ -19,6 +19,8 @@ export interface Links extends Disposable {
   /** Follows what changed of a VM that is made already: new ports are written down first. Gives its record as it is then. */
   follow(vm: VmSpec, record: VmRecord, how: { running: boolean; write: (record: VmRecord) => Promise<void> }): Promise<VmRecord>
   disconnect(id: string): Promise<void>
+  /** The VM's card, as the driver gave it. */
+  nicOf(id: string): Nic | undefined
   /** Makes the machine hold again exactly what the driver was told, whoever changed it. */
   mend(): Promise<void>
   /** The links of all VMs this host has claimed and given an address, as they are wanted now. */
@@ -39,6 +41,7 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
   const peers = envPeers(views)
   /** By id, what the driver holds as far as it was told. */
   const told = new Map<string, Link>()
+  const cards = new Map<string, Nic>()
   /** A change and a repair of the whole wait for each other, so that none undoes the other. */
   const turns = gate(1)
   const listeners = new Set<(envUid: string) => void>()
@@ -75,7 +78,11 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
       const remove = items.flatMap((item) => ('remove' in item ? [item.remove] : []))
       const nics = new Map((await network.change({ put, remove })).map((nic) => [nic.id, nic]))
       for (const link of put) told.set(link.id, link)
-      for (const id of remove) told.delete(id)
+      for (const nic of nics.values()) cards.set(nic.id, nic)
+      for (const id of remove) {
+        told.delete(id)
+        cards.delete(id)
+      }
       return items.map((item) => ('put' in item ? nics.get(item.put.id) : undefined))
     }),
   )
@@ -101,7 +108,7 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
     async begin() {
       await turns.pass(async () => {
         const links = owned()
-        await network.reconcile(links)
+        for (const nic of await network.reconcile(links)) cards.set(nic.id, nic)
         for (const link of links) told.set(link.id, link)
       })
     },
@@ -119,6 +126,7 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
     async disconnect(id) {
       await batch.add({ remove: id })
     },
+    nicOf: (id) => cards.get(id),
     mend: () => turns.pass(async () => void (await network.reconcile([...told.values()]))),
     onChange(listener) {
       listeners.add(listener)

@@ -2,7 +2,7 @@ import { deadline } from '../base/world.ts'
 import type { Engine, Inspection } from '../drivers/engine/engine.ts'
 import type { Problem } from '../model/errors.ts'
 import { keys, type VmRecord } from '../model/records.ts'
-import type { VmSpec } from '../model/vm.ts'
+import type { GuestStatus, VmSpec } from '../model/vm.ts'
 import { iso, unstuck, type VmParts, write } from './vm-parts.ts'
 
 /** How long a guest may take to halt when its ENV is stopped. */
@@ -12,18 +12,26 @@ const stopGraceMs = 10_000
 export async function greet(parts: VmParts, { vm, engine, record, pid, trouble }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number; trouble?: string }): Promise<void> {
   const channel = parts.guests.meet(vm.id, engine, record.ways ?? parts.images.get(vm.image)?.spec.ways ?? [])
   if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
+  // Before it counts as ready: whoever is told so finds his keys in it. That it does not take them does not make it silent.
+  const [fault] = parts.guests.answered(vm.id) ? await parts.guests.introduce(vm).then(() => [], (thrown: unknown) => [thrown]) : []
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
-  if (record.state === state && record.pid === pid && !record.halted && record.ran && (record.stuck || record.problem?.message === trouble)) return
-  const { problem: _problem, halted: _halted, pid: _pid, ...rest } = unstuck(record)
-  await write(parts, vm.id, { ...rest, state, since: record.state === state ? record.since : iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }), ...(trouble === undefined ? {} : { problem: { code: 'exhausted', message: trouble } }) })
+  const guest = parts.guests.status(vm.id)
+  if (!(record.state === state && record.pid === pid && !record.halted && record.ran && sameGuest(record.guest, guest) && (record.stuck || record.problem?.message === trouble))) {
+    const { problem: _problem, halted: _halted, pid: _pid, guest: _guest, ...rest } = unstuck(record)
+    await write(parts, vm.id, { ...rest, state, since: record.state === state ? record.since : iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }), ...(guest ? { guest } : {}), ...(trouble === undefined ? {} : { problem: { code: 'exhausted', message: trouble } }) })
+  }
+  if (fault !== undefined) throw fault
 }
+
+const sameGuest = (one: GuestStatus | undefined, other: GuestStatus | undefined) =>
+  one === other || (one?.state === other?.state && one?.way === other?.way && one?.load === other?.load && one?.memUsedMb === other?.memUsedMb)
 
 /** A guest that ended by itself. Before it ever answered that is a failure; later it is its own affair, and told. */
 export async function mourn(parts: VmParts, { vm, record, found }: { vm: VmSpec; record: VmRecord; found: Inspection }): Promise<void> {
   await parts.guests.leave(vm.id)
   const exit = found.state === 'stopped' && found.exit !== undefined ? `: ${found.exit}` : ''
   if (record.state === 'booting') return failed(parts, vm, { code: 'failed', message: `the guest ended before it answered${exit}`, remedy: `see what it printed: \`tt env logs ${vm.env} -m ${vm.index}\`` })
-  const { pid: _pid, ...rest } = unstuck(record)
+  const { pid: _pid, guest: _guest, ...rest } = unstuck(record)
   await write(parts, vm.id, { ...rest, state: 'stopped', since: iso(parts.world), problem: { code: 'failed', message: `the guest ended by itself${exit}` } })
 }
 
@@ -33,13 +41,13 @@ export async function halt(parts: VmParts, { vm, engine, record, found }: { vm: 
     // Said before it is done: if this is cut short and the stop is taken back, the VM has not ended by itself.
     if (record && !record.halted) await write(parts, vm.id, { ...record, halted: true })
     using limit = deadline(parts.world, stopGraceMs)
-    await parts.guests.get(vm.id)?.halt?.({ signal: limit.signal }).catch(() => undefined)
+    if (parts.guests.status(vm.id)?.way) await parts.guests.get(vm.id)?.halt?.({ signal: limit.signal }).catch(() => undefined)
     await parts.guests.leave(vm.id)
     await engine.stop(vm.id, stopGraceMs)
   }
   if (!record || (record.halted && record.state === 'stopped')) return
   if (found.state === 'stopped') await engine.stop(vm.id, 0) // A stop that was cut short has left what only a running guest needs.
-  const { pid: _pid, problem: _problem, ...rest } = unstuck(record)
+  const { pid: _pid, problem: _problem, guest: _guest, ...rest } = unstuck(record)
   await write(parts, vm.id, { ...rest, state: 'stopped', halted: true, since: iso(parts.world) })
 }
 
@@ -47,5 +55,6 @@ export async function halt(parts: VmParts, { vm, engine, record, found }: { vm: 
 export async function failed(parts: VmParts, vm: VmSpec, problem: Problem): Promise<void> {
   const nowhere: VmRecord = { host: parts.name, env: vm.env, index: vm.index, slice: '', ip: '', mac: '', ports: {}, state: 'failed', since: '', starts: vm.starts }
   parts.log.warn('a VM failed', { vm: vm.id, env: vm.env, ...problem })
-  await write(parts, vm.id, { ...unstuck(parts.views.vms.get(keys.vm(vm.id)) ?? nowhere), state: 'failed', since: iso(parts.world), problem })
+  const { guest: _guest, ...record } = unstuck(parts.views.vms.get(keys.vm(vm.id)) ?? nowhere)
+  await write(parts, vm.id, { ...record, state: 'failed', since: iso(parts.world), problem })
 }

@@ -70,6 +70,8 @@ export interface ImageSpec {
   sizeBytes: number
   /** It comes from a recipe: true if that is to be built yet, which the first VM that wants it does; false if it is. */
   buildable?: boolean
+  /** It was imported: admins can delete it. */
+  removable?: boolean
 }
 
 export interface ImageStatus {
@@ -77,9 +79,12 @@ export interface ImageStatus {
   hosts: string[]
 }
 
-/** MB of disk that images kept from disks take: of one owner, or of all. */
+/** MB of disk that images take which were kept from disks, of one owner or of all; and that imported ones take, which are nobody's. */
 export const keptMb = (images: Record<string, ImageSpec>, owner?: string): number =>
-  Object.values(images).reduce((sum, image) => sum + (image.owner !== undefined && (owner === undefined || image.owner === owner) ? image.diskMb : 0), 0)
+  Object.values(images).reduce((sum, image) => {
+    if (image.owner !== undefined) return sum + (owner === undefined || image.owner === owner ? image.diskMb : 0)
+    return sum + (image.removable && owner === undefined ? Math.ceil(image.sizeBytes / 2 ** 20) : 0)
+  }, 0)
 
 /** Sizes of a VM that neither the request nor the image names. */
 export const fallbackSize = { cpu: 2, memMb: 1024, diskMb: 40_960 } as const

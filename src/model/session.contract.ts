@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type CloudUnderTest, type Ground, groundOf, refuses } from './cloud-under-test.ts'
 import type { SessionFrame, SessionRequest } from './session.ts'
+import { transferContract } from './transfer.contract.ts'
 
 /** All that `session.ts` promises, asked of the sessions of one Cloud. */
 export function sessionContract({ name, make: makeCloud }: { name: string; make: () => Promise<CloudUnderTest> }): void {
+  transferContract({ name, make: makeCloud })
   const make = () => groundOf(makeCloud)
   describe(`sessions of the Cloud ${name}`, { timeout: 180_000 }, () => {
     it('[F01] run a command in every VM and say how each ended', async () => {

@@ -44,14 +44,17 @@ export interface LocalAgent extends AsyncDisposable {
   end(): Promise<void>
 }
 
-async function localAgent(kind: keyof typeof flags, args: (dir: string) => string[], extra: 'pipe'[] = []): Promise<LocalAgent> {
+/** With these words; `launcher` starts it, in a namespace of its own for instance. */
+export async function localAgent(kind: keyof typeof flags, args: (dir: string) => string[], { extra = [], prepare, launcher = [], asRoot = false }: { extra?: 'pipe'[]; prepare?: (dir: string) => void; launcher?: string[]; asRoot?: boolean } = {}): Promise<LocalAgent> {
   const binary = agentBinary(kind)
   const dir = mkdtempSync(join(tmpdir(), 'tt-agent-test-'))
   const identity = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
   if (identity.uid !== undefined) chownSync(dir, identity.uid, identity.gid)
   chmodSync(dir, 0o700)
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: dir, ASAN_OPTIONS: 'exitcode=99:detect_stack_use_after_return=0', UBSAN_OPTIONS: 'print_stacktrace=1' }
-  const child = spawn(binary, args(dir), { cwd: dir, env, stdio: ['ignore', 'ignore', 'pipe', ...extra], ...identity })
+  prepare?.(dir)
+  const [program = binary, ...words] = [...launcher, binary, ...args(dir)]
+  const child = spawn(program, words, { cwd: dir, env, stdio: ['ignore', 'ignore', 'pipe', ...extra], ...(asRoot ? {} : identity) })
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-20_000)))
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
@@ -68,7 +71,7 @@ async function localAgent(kind: keyof typeof flags, args: (dir: string) => strin
 
 /** An agent on one stream that lasts as long as it does, as a virtio port lasts as long as its guest. */
 export async function streamAgent(kind: keyof typeof flags): Promise<LocalAgent & { stream: Duplex }> {
-  const agent = await localAgent(kind, () => ['--fd', '3'], ['pipe'])
+  const agent = await localAgent(kind, () => ['--fd', '3'], { extra: ['pipe'] })
   const stream = agent.process.stdio[3] as unknown as Duplex
   stream.on('error', () => undefined)
   return { ...agent, stream, end: agent.end }

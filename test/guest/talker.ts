@@ -2,8 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { ear, type Frame, hello, nonceOf, pack } from '../../src/drivers/channel/rexec/frame.ts'
 import { answer, ask, execFlag, nonceBytes, trailerBytes } from '../../src/drivers/channel/rexec/protocol.ts'
+import { type Proof, proofFor } from '../../src/drivers/channel/rexec/proof.ts'
 import { requestOf } from '../../src/drivers/channel/rexec/request.ts'
 import type { Command } from '../../src/model/session.ts'
+
+/** As `guestOf` of the channels' tests has it. */
+const theSecret = new Uint8Array(32).fill(7)
 
 export interface Heard {
   type: number
@@ -17,7 +21,9 @@ export function talker(stream: Duplex) {
   const waiting = new Set<() => void>()
   let trailer: Uint8Array = Buffer.alloc(trailerBytes)
   let awakes = 0
+  let greeting: Uint8Array = Buffer.alloc(nonceBytes)
   let agreed = false
+  let proof: Proof | undefined
   const rouse = () => {
     for (const wake of waiting) wake()
   }
@@ -27,12 +33,13 @@ export function talker(stream: Duplex) {
       awakes++
       rouse()
     },
-    lost: () => ears.expect(Buffer.alloc(nonceBytes)),
+    lost: () => ears.expect(Buffer.alloc(nonceBytes, 1)),
     broken: (why) => {
       throw new Error(`the agent broke the protocol: ${why}`)
     },
     frame: (type, id, payload) => {
       heard.push({ type, id, payload })
+      if (type === answer.facts && proof) ears.seal(proof.theirs)
       rouse()
     },
   })
@@ -72,14 +79,27 @@ export function talker(stream: Duplex) {
     write: (bytes: Uint8Array) => void stream.write(bytes),
     send: (...frames: Frame[]) => void stream.write(pack(trailer, frames)),
     pack: (...frames: Frame[]) => pack(trailer, frames),
-    /** Says HELLO with a nonce of its own and waits for the facts. */
-    async greet(nonce: Buffer = nonceOf(randomBytes(nonceBytes))): Promise<string> {
+    /** Says HELLO with a nonce of its own and waits for the challenge. */
+    async hail(nonce: Buffer = nonceOf(randomBytes(nonceBytes))): Promise<Buffer> {
       heard.length = 0
       agreed = false
+      proof = undefined
+      greeting = nonce
       trailer = nonce.subarray(nonceBytes - trailerBytes)
       ears.expect(nonce)
       stream.write(hello(nonce))
-      const facts = await until('facts', () => (agreed ? take(({ type }) => type === answer.facts) : undefined))
+      return (await until('challenge', () => (agreed ? take(({ type }) => type === answer.challenge) : undefined))).payload
+    },
+    /** The proof for a challenge, which only a guest that knows the secret accepts. */
+    proofFor: (challenge: Buffer, secret: Uint8Array = theSecret) => proofFor(challenge, greeting, secret),
+    /** Says HELLO, proves itself, and waits for the facts. */
+    async greet(nonce?: Buffer, secret?: Uint8Array): Promise<string> {
+      const given = talk.proofFor(await talk.hail(nonce), secret)
+      if (!given) throw new Error('the challenge is none')
+      proof = given
+      talk.send({ type: given.type, id: 0, payload: given.payload })
+      trailer = given.ours
+      const facts = await until('facts', () => take(({ type }) => type === answer.facts))
       return facts.payload.toString()
     },
     awake: (count: number) => until(`awake ${count}`, () => (awakes >= count ? true : undefined)),

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SessionFrame } from '../../model/session.ts'
 import { rehearse } from '../rehearsal.ts'
+import { envOf } from '../specimens.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const talks: SessionFrame[] = [{ type: 'begin', vm: 'demo.0', image: 'micro' }, { type: 'stdout', vm: 'demo.0', data: bytes('login: ') }]
 
 test('keys go to the guest until Ctrl-], and the keyboard is given back', async () => {
   const { status, out, err, cloud } = await rehearse('env console demo -m 0', { frames: [...talks, 60_000], keys: ['a\x03', 'b\x1dc', 'd'] })
-  assert.deepEqual(cloud.opened, [{ type: 'console', vms: { envs: ['demo'], indices: [0] } }])
-  assert.deepEqual(cloud.inputs, [{ type: 'size', columns: 100, rows: 30 }, { type: 'stdin', data: bytes('a\x03') }, { type: 'stdin', data: bytes('b') }])
+  assert.deepEqual(cloud.opened, [{ type: 'console', vms: { envs: ['demo'], indices: [0] }, scrollbackBytes: 65_536 }])
+  assert.deepEqual(cloud.inputs, [{ type: 'stdin', data: bytes('a\x03') }, { type: 'stdin', data: bytes('b') }])
   assert.deepEqual([status, out, err], [0, 'login: ', 'Ctrl-] leaves.\n\n(keyboard given back)'])
 })
 
@@ -19,9 +20,16 @@ test('a guest that ends ends it, with its status', async () => {
   assert.match(err, /tt: demo.0: the VM has stopped \(unavailable\)/)
 })
 
-test('the name of a VM is answered by how it is said', async () => {
-  const { status, err, cloud } = await rehearse('env console demo.3', { keys: [] })
-  assert.deepEqual([status, err, cloud.opened], [2, 'tt: "demo.3" is not the name of an ENV but of a VM (invalid)\n  say `demo -m 3`\n', []])
+test('the name of a VM is understood, and several VMs are no one', async () => {
+  const { cloud } = await rehearse('env console demo.3 --scrollback 1m', { frames: [{ type: 'exit', vm: 'demo.3', code: 0 }], keys: [] })
+  assert.deepEqual(cloud.opened, [{ type: 'console', vms: { envs: ['demo'], indices: [3] }, scrollbackBytes: 1_048_576 }])
+  const many = await rehearse('env console demo', { env: [envOf('demo')], keys: [] })
+  assert.deepEqual([many.status, many.cloud.opened], [2, []])
+  assert.match(many.err, /a console is one VM's, and demo has several \(invalid\)\n  name one: `tt env console demo\.0`/)
+})
+
+test('a scrollback that is none is refused', async () => {
+  for (const text of ['x', '-1', '1g', '64 k']) assert.equal((await rehearse(['env', 'console', 'demo.0', `--scrollback=${text}`], { keys: [] })).status, 2)
 })
 
 test('it is refused without a keyboard, before the guest is asked', async () => {

@@ -20,7 +20,10 @@ export const list: Action = {
 export const recipes: Action = {
   operands: [],
   flags: [{ long: 'quiet', short: 'q', about: 'Print names only, one a line' }],
-  details: ['A recipe makes a bootable image on the server itself. The first VM that wants the image builds it; `tt image build` does it now.'],
+  details: [
+    'A recipe makes a bootable image on the server itself. The first VM that wants the image builds it; `tt image build` does it now.',
+    'Some make images for other processors, too, such as micro-arm64: those are listed once `tt image build micro --arch arm64` has built them.',
+  ],
   examples: [{ line: 'tt image recipes', about: 'which there are, and which are built' }],
   run: (invocation) => printImages(invocation, ({ spec }) => spec.buildable !== undefined),
 }
@@ -48,15 +51,20 @@ async function printImages(invocation: Invocation, wanted: (image: Image) => boo
   const images = items.filter(wanted)
   if (json) await invocation.printJson({ images: images.map(imageShape), missing })
   else if (quiet) for (const { name } of images) await invocation.print(visible(name))
-  else await invocation.print(table(images, columns, terminal.out.screen()))
+  else await invocation.print(table(images, images.some(isForeign) ? columns : columns.filter(({ title }) => title !== archTitle), terminal.out.screen()))
   for (const problem of missing) await invocation.report(errorOf(problem))
 }
 
 const stateOf = ({ spec }: Image) => (spec.buildable ? 'not built' : 'ready')
 
+/** The column is there if it says something. */
+const archTitle = 'ARCH'
+const isForeign = ({ spec }: Image) => spec.arch !== 'amd64'
+
 const columns: Column<Image>[] = [
   { title: 'IMAGE', cut: true, text: ({ name }) => name },
   { title: 'STATE', text: stateOf, colour: ({ spec }) => (spec.buildable ? 'yellow' : 'green') },
+  { title: archTitle, text: ({ spec }) => spec.arch, colour: (image) => (isForeign(image) ? 'yellow' : undefined) },
   { title: 'ENGINES', text: ({ spec }) => spec.engines.join(',') },
   { title: 'CPU', align: 'right', text: ({ spec }) => String(spec.cpu) },
   { title: 'MEMORY', align: 'right', text: ({ spec }) => megabytes(spec.memMb) },

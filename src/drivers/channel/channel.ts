@@ -36,6 +36,8 @@ export interface Channel extends AsyncDisposable {
   identify?(identity: Identity, call?: Call): Promise<void>
   /** With `features.beats`: how the guest is, each time it says so by itself, some seconds apart. A guest that falls silent yields nothing. Ends when the signal aborts or the channel is disposed. */
   beats?(call: Call): AsyncIterable<Beat>
+  /** Resolves when what notices by itself that the guest is not reached any more has noticed it, after the guest had answered; `ready` tells that it is back. Where the way notices; not for one with `beats`. */
+  broken?(call: Call): Promise<void>
   /** Aborts once the channel was disposed or its guest is gone for good. */
   readonly closed: AbortSignal
 }

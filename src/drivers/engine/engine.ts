@@ -72,6 +72,8 @@ export interface EngineFeatures {
   startsAtOnce?: number
   /** Processors it can run guests for on this machine; may become more while the server runs. */
   archs: readonly Arch[]
+  /** What is missing on this machine to run guests for other processors, by processor: names of packages, for people. */
+  lacks?: Readonly<Partial<Record<Arch, string>>>
   /** Boot ways it can run. */
   boots: readonly ('kernel' | 'disk')[]
   /** Kinds of network card it can open. */

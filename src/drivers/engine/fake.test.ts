@@ -11,6 +11,7 @@ import { realWorld, wakefulness, type World } from '../../base/world.ts'
 import { TtError } from '../../model/errors.ts'
 import type { Plan } from '../../model/plan.ts'
 import { channelContract } from '../channel/channel.contract.ts'
+import { filesContract } from '../channel/files.contract.ts'
 import { engineContract } from './engine.contract.ts'
 import type { Engine } from './engine.ts'
 import { fake } from './fake.ts'
@@ -54,26 +55,26 @@ await engineContract({
 
 const homeOf = (dir: string, world: World = realWorld) => ({ dir, mark: 'tests', world, effects: plainEffects(), log: silentLog })
 
-channelContract({
-  name: 'fake',
-  async make() {
-    const on = ground({ factory: fake, plan: (id) => planOf(id) })
-    const engine = await on.engine()
-    await engine.start(planOf('one.0'))
-    const channel = engine.channel?.('one.0') ?? assert.fail('features.channel without channel')
-    return {
-      channel,
-      async interrupt() {
-        await engine.stop('one.0', 0)
-        await engine.start(planOf('one.0'))
-      },
-      async [Symbol.asyncDispose]() {
-        await channel[Symbol.asyncDispose]()
-        await on.clear()
-      },
-    }
-  },
-})
+async function channelUnderTest() {
+  const on = ground({ factory: fake, plan: (id) => planOf(id) })
+  const engine = await on.engine()
+  await engine.start(planOf('one.0'))
+  const channel = engine.channel?.('one.0') ?? assert.fail('features.channel without channel')
+  return {
+    channel,
+    async interrupt() {
+      await engine.stop('one.0', 0)
+      await engine.start(planOf('one.0'))
+    },
+    async [Symbol.asyncDispose]() {
+      await channel[Symbol.asyncDispose]()
+      await on.clear()
+    },
+  }
+}
+
+channelContract({ name: 'fake', make: channelUnderTest })
+filesContract({ name: 'fake', make: async () => ({ ...(await channelUnderTest()), dir: '/tmp' }) })
 
 /** An engine in a time of its own, and others on the same directory as after a restart. */
 async function inManualTime(options: Record<string, unknown>, run: (on: { engine: Engine; world: ManualWorld; restarted(): Promise<Engine> }) => Promise<void>, seed = 1) {

@@ -9,6 +9,7 @@ import type { EngineFactory } from './engine.ts'
 import { changes } from './fake/changes.ts'
 import { dice } from './fake/dice.ts'
 import { fakeChannel } from './fake/fake-channel.ts'
+import { fakeDisks } from './fake/fake-disks.ts'
 import { fakeConsole } from './fake/fake-console.ts'
 import { ended, type Guest, printed, runOf, started } from './fake/guest.ts'
 import { engineOptions, planOptions } from './fake/options.ts'
@@ -42,6 +43,7 @@ export const fake: EngineFactory = async (home, options) => {
   const dir = resolve(home.dir)
   const file = join(dir, guestsFile)
   const guests = appendMap<Guest>(file, (write) => home.effects.act({ kind: 'file', verb: 'change', subject: file }, write))
+  const disks = fakeDisks(dir, home)
   const told = changes(world)
   const silent = new Map<string, boolean>()
   const alarms = new Map<string, () => void>()
@@ -65,10 +67,11 @@ export const fake: EngineFactory = async (home, options) => {
     const guest = guests.get(id)
     if (guest && runOf(guest, world.now())) await keep(id, ended(guest, world.now(), exit))
   }
-  const strangers = () => readdirSync(dir).filter((name) => name !== guestsFile)
+  const strangers = () => readdirSync(dir).filter((name) => name !== guestsFile && !disks.knows(name))
   const room: Room = {
     world,
     changes: told,
+    disks,
     guest: (id) => guests.get(id),
     async beforeExec(id, guest, signal) {
       const { execMs, failExec } = behaviourOf(guest)
@@ -116,6 +119,7 @@ export const fake: EngineFactory = async (home, options) => {
     async destroy(id) {
       forget(id)
       silent.delete(id)
+      await disks.drop(id)
       if (guests.get(id)) await keep(id, undefined)
     },
     async inspect(id) {
@@ -143,7 +147,7 @@ export const fake: EngineFactory = async (home, options) => {
     },
     async clean(owned) {
       for (const name of strangers()) home.effects.act({ kind: 'file', verb: 'remove', subject: join(dir, name) }, () => removeAll(join(dir, name)))
-      for (const id of guests.keys()) if (!owned.has(id)) await keep(id, undefined)
+      for (const id of guests.keys()) if (!owned.has(id)) await Promise.all([disks.drop(id), keep(id, undefined)])
     },
     findings: async () => [{ check: 'engine', state: 'good', message: 'fake runs nothing, and that always works' }],
     async [Symbol.asyncDispose]() {
@@ -151,6 +155,7 @@ export const fake: EngineFactory = async (home, options) => {
       for (const stop of alarms.values()) stop()
       told.tellAll()
       guests[Symbol.dispose]()
+      disks[Symbol.dispose]()
     },
   }
 }

@@ -5,40 +5,21 @@ import { TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { feeder } from './feeder.ts'
+import type { Exchange, ExchangeWire } from './exchange.ts'
 import type { Frame } from './frame.ts'
 import { type Output, output } from './output.ts'
 import { answer, ask, askLimitBytes, execFlag } from './protocol.ts'
 import { refusalOf } from './refusal.ts'
 
-/** How an execution speaks to its guest. */
-export interface ExecutionWire {
-  /** Its number in every frame. */
-  id: number
-  /** Frames that are one write. */
-  send(frames: Frame[]): void
-  /** The guest broke the protocol. */
-  distrust(fault: string): void
-}
-
-/** One command from its EXEC to its end. */
-export interface Execution {
-  /** Settles after everything was delivered. */
-  readonly exit: Promise<Exit>
-  start(): void
-  frame(type: number, payload: Buffer): void
-  /** The guest will say nothing more of it. */
-  lose(why: TtError): void
-}
-
 /** How long an aborted command is waited for: a guest that is frozen would never tell of its end. */
 const killPatienceMs = 1000
 
-/** The command whose EXEC has this body. */
-export function execution(what: { body: Buffer; command: Command; options: ExecOptions }, around: { wire: ExecutionWire; world: World }, call?: Call): Execution {
-  const { body, command, options } = what
+/** One command from its EXEC (or a frame of another type that begins something alike), which has this body, until everything it said was delivered. */
+export function execution(what: { body: Buffer; command: Command; options: ExecOptions; type?: number }, around: { wire: ExchangeWire; world: World }, call?: Call): Exchange<Exit> {
+  const { body, command, options, type = ask.exec } = what
   const { wire, world } = around
   const { id } = wire
-  const { promise: exit, resolve, reject } = Promise.withResolvers<Exit>()
+  const { promise: end, resolve, reject } = Promise.withResolvers<Exit>()
   let ended: Exit | undefined
   let dying: unknown
   let stopWaiting: (() => void) | undefined
@@ -68,8 +49,8 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
   }
   const abort = () => kill(reasonOf(call?.signal?.reason))
   const settleIfDone = () => {
-    const end = ended
-    if (end && stdout.idle && stderr.idle) finish(() => resolve(end))
+    const exit = ended
+    if (exit && stdout.idle && stderr.idle) finish(() => resolve(exit))
   }
   const stream = (name: 'stdout' | 'stderr'): Output =>
     output({
@@ -104,9 +85,9 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
     if (type === answer.stderr) return stderr.take(payload)
     if (type === answer.taken) return payload.length === 4 && stdin !== undefined && stdin.allow(payload.readUInt32LE())
     if (type === answer.exit) {
-      const end = exitOf(payload)
-      if (!end || ended) return false
-      ended = end
+      const exit = exitOf(payload)
+      if (!exit || ended) return false
+      ended = exit
       if (dying !== undefined) finish(() => reject(dying))
       else settleIfDone()
       return true
@@ -118,9 +99,9 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
   }
 
   return {
-    exit,
+    end,
     start() {
-      wire.send(framesOf(id, body, stdin ? 0 : execFlag.noStdin))
+      wire.send(framesOf({ type, id, flags: stdin ? 0 : execFlag.noStdin }, body))
       stdin?.start()
       signals?.start()
       call?.signal?.addEventListener('abort', abort, { once: true })
@@ -132,13 +113,13 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
   }
 }
 
-/** An EXEC: its body in pieces, each after a byte of flags. */
-const framesOf = (id: number, body: Buffer, flags: number): Frame[] =>
+/** An EXEC or its like: its body in pieces, each after a byte of flags. */
+const framesOf = ({ type, id, flags }: { type: number; id: number; flags: number }, body: Buffer): Frame[] =>
   cut(body, askLimitBytes - 1).map((piece, at, pieces) => {
     const payload = Buffer.allocUnsafe(piece.length + 1)
     payload[0] = at + 1 < pieces.length ? execFlag.more : flags
     payload.set(piece, 1)
-    return { type: ask.exec, id, payload }
+    return { type, id, payload }
   })
 
 const cut = (bytes: Uint8Array, most: number): Uint8Array[] => {

@@ -100,7 +100,7 @@ describe('the bytes of a guest', () => {
     const good = pack(trailer, [{ type: answer.pong, id: 1 }])
     const bad = {
       'a type from the host': pack(trailer, [{ type: 1, id: 1 }]),
-      'an unknown type': pack(trailer, [{ type: 0x89, id: 1 }]),
+      'an unknown type': pack(trailer, [{ type: 0x8f, id: 1 }]),
       'one byte too many': pack(trailer, [{ type: answer.stdout, id: 1, payload: Buffer.alloc(answerLimitBytes + 1) }]),
       'the longest length': Buffer.concat([Buffer.alloc(4, 0xff), good.subarray(4)]),
       'a wrong trailer': pack(Buffer.alloc(trailerBytes, 9), [{ type: answer.pong, id: 1 }]),
@@ -137,7 +137,7 @@ describe('the bytes of a host', () => {
     assert.equal(bytes.length, 4096)
     assert.ok(fillerBytes >= headerBytes + askLimitBytes + trailerBytes + 36, 'what it completes may be a HELLO')
     assert.ok(bytes.subarray(0, fillerBytes).every((byte) => byte === 0))
-    assert.deepEqual(bytes.subarray(fillerBytes), Buffer.concat([helloMagic, nonce, Buffer.of(1, 0, 0, 0)]))
+    assert.deepEqual(bytes.subarray(fillerBytes), Buffer.concat([helloMagic, nonce, Buffer.of(2, 0, 0, 0)]))
   })
   it('have no zero in a nonce', () => {
     fc.assert(fc.property(fc.uint8Array({ minLength: nonceBytes, maxLength: nonceBytes }), (random) => !nonceOf(random).includes(0)))

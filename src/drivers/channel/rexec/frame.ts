@@ -1,4 +1,4 @@
-import { agreeMagic, answer, answerLimitBytes, awakeMagic, fillerBytes, headerBytes, helloMagic, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
+import { agreeMagic, answer, answerLimitBytes, awakeMagic, filesAnswers, fillerBytes, headerBytes, helloMagic, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
 
 /** What the bytes of a guest mean. Called in order, from inside `hear`. */
 export interface Listener {
@@ -17,6 +17,8 @@ export interface Listener {
 export interface Ear {
   /** Looks for the answer to this nonce from now on, and drops everything before it. */
   expect(nonce: Uint8Array): void
+  /** The frames from the next one on end with this. */
+  seal(trailer: Uint8Array): void
   hear(chunk: Buffer): void
 }
 
@@ -55,7 +57,7 @@ export function ear(listener: Listener): Ear {
   const judge = (bytes: Buffer, at: number): number => {
     const length = bytes.readUInt32LE(at)
     const type = bytes[at + 4] as number
-    if (length <= answerLimitBytes && type >= answer.facts && type <= answer.halted) return headerBytes + length + trailerBytes
+    if (length <= answerLimitBytes && isAnswer(type)) return headerBytes + length + trailerBytes
     if (type === 0) lose()
     else reject(`a frame of type ${type} with ${length} bytes`)
     return 0
@@ -136,12 +138,18 @@ export function ear(listener: Listener): Ear {
       state = 'greeting'
       drop()
     },
+    seal(given) {
+      trailer = Buffer.from(given)
+    },
     hear(chunk) {
       let at = 0
       while (at < chunk.length && state !== 'deaf') at = state === 'framed' ? frames(chunk, at) : greetings(chunk, at)
     },
   }
 }
+
+const answers = new Set<number>(Object.values(answer))
+const isAnswer = (type: number) => answers.has(type) || (type >= filesAnswers.first && type <= filesAnswers.last)
 
 /** A nonce of `random` bytes: none of them is zero, so that filler never looks like its trailer. */
 export const nonceOf = (random: Uint8Array): Buffer => Buffer.from(random.map((byte, at) => byte || 0xa5 ^ at))

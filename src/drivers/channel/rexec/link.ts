@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { World } from '../../../base/world.ts'
 import { ear, type Frame, hello, nonceOf, pack } from './frame.ts'
+import { type Proof, proofFor } from './proof.ts'
 import { answer, ask, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
 
 /** What happens on a link. */
@@ -10,11 +11,11 @@ export interface LinkOwner {
   frame(type: number, id: number, payload: Buffer): void
   /** What was asked is lost: the agent began anew. `up` may follow. */
   down(): void
-  /** It is over: the stream broke (no `fault`), nobody answered, or the guest broke the protocol or speaks another. Comes once. */
+  /** It is over: the stream broke, nobody answered, the guest knows another host's key, or it broke the protocol or speaks another. Comes once. */
   ended(end: LinkEnd): void
 }
 
-export type LinkEnd = { why: 'closed' | 'silent' } | { why: 'broken' | 'foreign'; fault: string }
+export type LinkEnd = { why: 'closed' | 'silent' | 'stranger' } | { why: 'broken' | 'foreign'; fault: string }
 
 /** One stream to one agent. */
 export interface Link {
@@ -32,11 +33,12 @@ const helloPauseMs = 20
 /** How long a good-bye may take to leave the host. */
 const farewellMs = 1000
 
-/** Greets on a fresh stream, and again whenever the agent asks for it; gives up on an agent that does not answer for `patienceMs`. */
-export function link(stream: Duplex, world: World, owner: LinkOwner, patienceMs: number): Link {
+/** Greets on a fresh stream by the secret, and again whenever the agent asks for it; gives up on an agent that does not answer for `patienceMs`. */
+export function link(stream: Duplex, { world, secret, patienceMs }: { world: World; secret: Uint8Array; patienceMs: number }, owner: LinkOwner): Link {
   let nonce = nonceOf(world.random(nonceBytes))
   let trailer = nonce.subarray(nonceBytes - trailerBytes)
   let state: 'greeting' | 'agreed' | 'up' | 'ended' = 'greeting'
+  let proof: Proof | undefined
   let greetedAt = -Infinity
   let stopPause: (() => void) | undefined
   let stopPatience = world.after(patienceMs, () => finish({ why: 'silent' }))
@@ -65,6 +67,7 @@ export function link(stream: Duplex, world: World, owner: LinkOwner, patienceMs:
   const ears = ear({
     agree: () => {
       state = 'agreed'
+      proof = undefined
     },
     awake: () => {
       if (state !== 'greeting' || stopPause) return
@@ -79,18 +82,33 @@ export function link(stream: Duplex, world: World, owner: LinkOwner, patienceMs:
     broken: (fault) => finish({ why: 'broken', fault }),
     frame: (type, id, payload) => {
       if (state === 'up') return owner.frame(type, id, payload)
-      if (state !== 'agreed') return
-      if (type !== answer.facts) return finish({ why: 'broken', fault: 'no facts after the greeting' })
+      if (state === 'agreed') greeted(type, payload)
+    },
+  })
+  /** What follows on AGREE: the challenge, and then the facts. An agent of another version says its facts at once. */
+  const greeted = (type: number, payload: Buffer) => {
+    if (type === answer.challenge && !proof) {
+      proof = proofFor(payload, nonce, secret)
+      if (!proof) return finish({ why: 'broken', fault: 'a challenge of no kind' })
+      stream.write(pack(trailer, [{ type: proof.type, id: 0, payload: proof.payload }]))
+    } else if (type === answer.error && proof) {
+      finish({ why: 'stranger' })
+    } else if (type === answer.facts) {
       const facts = factsOf(payload)
       const version = facts.get('protocol')
       if (version !== String(protocolVersion)) return finish({ why: 'foreign', fault: `version ${version} of the protocol` })
+      if (!proof?.proves(facts.get('proof'))) return finish({ why: 'broken', fault: 'it does not prove that it knows our key' })
+      trailer = Buffer.from(proof.ours)
+      ears.seal(proof.theirs)
       stopPatience()
       stopPause?.()
       stopPause = undefined
       state = 'up'
       owner.up(facts)
-    },
-  })
+    } else {
+      finish({ why: 'broken', fault: `a frame of type ${type} instead of the facts` })
+    }
+  }
 
   stream.on('data', (chunk: Buffer) => {
     if (state !== 'ended') ears.hear(chunk)

@@ -1,5 +1,5 @@
 /** Numbers of the rexec protocol. docs/rexec-protocol.md explains them; guest/agent/protocol.h says the same to the guest. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** A frame is `u32 length, u8 type, u32 id, payload, trailer`; all numbers little-endian. */
 export const headerBytes = 9
@@ -16,7 +16,7 @@ export const answerLimitBytes = 32_000
  */
 export const fillerBytes = 4060
 
-/** No byte of a nonce is zero; the last eight are the trailer of every frame. */
+/** No byte of a nonce is zero; the last eight of the host's are the trailer of every frame until the host is proven. */
 export const nonceBytes = 16
 
 /** The body of an EXEC over all its frames. */
@@ -32,10 +32,13 @@ export const agreeMagic = magic('agree')
 export const awakeMagic = magic('awake')
 
 /** From the host. */
-export const ask = { exec: 0x01, stdin: 0x02, eof: 0x03, credit: 0x04, signal: 0x05, kill: 0x06, ping: 0x07, halt: 0x08, bye: 0x09 } as const
+export const ask = { exec: 0x01, stdin: 0x02, eof: 0x03, credit: 0x04, signal: 0x05, kill: 0x06, ping: 0x07, halt: 0x08, bye: 0x09, proof: 0x0a, key: 0x0b, file: 0x10 } as const
 
 /** From the guest. */
-export const answer = { facts: 0x81, stdout: 0x82, stderr: 0x83, exit: 0x84, error: 0x85, taken: 0x86, pong: 0x87, halted: 0x88 } as const
+export const answer = { facts: 0x81, stdout: 0x82, stderr: 0x83, exit: 0x84, error: 0x85, taken: 0x86, pong: 0x87, halted: 0x88, challenge: 0x89 } as const
+
+/** Frames of files, from the guest: these too are answers, and whoever waits under their number judges them. */
+export const filesAnswers = { first: 0x90, last: 0x9f } as const
 
 export const execFlag = { more: 1, noStdin: 2 } as const
 export const execField = { arg: 0x61, shell: 0x73, env: 0x65, cwd: 0x64 } as const

@@ -1,149 +1,13 @@
 import assert from 'node:assert/strict'
-import { type Duplex, duplexPair } from 'node:stream'
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { describe, it } from 'node:test'
-import { silentLog } from '../../../base/log.ts'
-import type { World } from '../../../base/world.ts'
 import { TtError } from '../../../model/errors.ts'
-import type { Channel } from '../channel.ts'
 import { runIn } from '../channel.contract.ts'
-import { guestOf } from '../ground.ts'
-import { channels } from '../index.ts'
-import { type Frame, pack } from './frame.ts'
-import { agreeMagic, answer, answerLimitBytes, ask, awakeMagic, execFlag, fillerBytes, headerBytes, helloMagic, nonceBytes, trailerBytes, windowBytes } from './protocol.ts'
-
-const awake = Buffer.concat([Buffer.alloc(headerBytes + answerLimitBytes + trailerBytes), awakeMagic])
-
-/** The other end of one dialled stream: a guest that does what the test says. */
-function guestOn(stream: Duplex) {
-  let bytes = Buffer.alloc(0)
-  let trailer: Uint8Array = Buffer.alloc(trailerBytes)
-  let closed = false
-  stream.on('data', (chunk: Buffer) => (bytes = Buffer.concat([bytes, chunk])))
-  stream.on('end', () => (closed = true))
-  stream.on('close', () => (closed = true))
-  stream.on('error', () => undefined)
-  const until = async <T>(what: string, look: () => T | undefined, tries = 2000): Promise<T> => {
-    for (let n = 0; n < tries; n++) {
-      const found = look()
-      if (found !== undefined) return found
-      await (n < 100 ? turn() : sleep(1))
-    }
-    throw new Error(`there was no ${what}`)
-  }
-  const guest = {
-    stream,
-    closed: () => until('close', () => closed || undefined),
-    isClosed: () => closed,
-    /** That the host says nothing more for now. */
-    async silence() {
-      const before = bytes.length
-      for (let n = 0; n < 100; n++) await turn()
-      assert.equal(bytes.length, before)
-    },
-    /** Waits for a HELLO; its nonce. */
-    async hello(): Promise<Buffer> {
-      const at = await until('HELLO', () => (bytes.indexOf(helloMagic) >= 0 && bytes.length >= bytes.indexOf(helloMagic) + 36 ? bytes.indexOf(helloMagic) : undefined))
-      assert.ok(bytes.subarray(at - fillerBytes, at).every((byte) => byte === 0))
-      const nonce = Buffer.from(bytes.subarray(at + helloMagic.length, at + helloMagic.length + nonceBytes))
-      bytes = bytes.subarray(at + helloMagic.length + nonceBytes + 4)
-      return nonce
-    },
-    agree(nonce: Uint8Array, facts = 'protocol=1\n') {
-      trailer = nonce.subarray(nonceBytes - trailerBytes)
-      stream.write(Buffer.concat([agreeMagic, nonce, pack(trailer, [{ type: answer.facts, id: 0, payload: Buffer.from(facts) }])]))
-    },
-    greet: async () => guest.agree(await guest.hello()),
-    say: (...frames: Frame[]) => stream.write(pack(trailer, frames)),
-    /** The next frame of the host. */
-    next: (type: number) =>
-      until(`frame of type ${type}`, () => {
-        for (let at = 0; at + headerBytes <= bytes.length; ) {
-          const length = bytes.readUInt32LE(at)
-          const end = at + headerBytes + length + trailerBytes
-          if (end > bytes.length) return undefined
-          const frame = { type: bytes.readUInt8(at + 4), id: bytes.readUInt32LE(at + 5), payload: bytes.subarray(at + headerBytes, end - trailerBytes) }
-          assert.deepEqual(bytes.subarray(end - trailerBytes, end), trailer)
-          bytes = bytes.subarray(end)
-          if (frame.type === type) return frame
-          at = 0
-        }
-        return undefined
-      }),
-  }
-  return guest
-}
-
-/** Time that passes when the test says so. */
-function handWorld() {
-  let now = 0
-  let last = 0
-  const timers = new Map<() => void, { at: number; n: number; run: () => void }>()
-  const world: World & { pass(ms: number): Promise<void>; timers: number } = {
-    now: () => now,
-    ticks: () => now,
-    sleep: (ms) => new Promise((resolve) => world.after(ms, resolve)),
-    after(ms, run) {
-      const stop = () => void timers.delete(stop)
-      timers.set(stop, { at: now + ms, n: last++, run })
-      return stop
-    },
-    breathe: async () => undefined,
-    random: (count) => Buffer.from(Array.from({ length: count }, () => Math.floor(Math.random() * 256))),
-    get timers() {
-      return timers.size
-    },
-    async pass(ms) {
-      const end = now + ms
-      for (;;) {
-        for (let n = 0; n < 5; n++) await turn()
-        const [next] = [...timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at || a.n - b.n)
-        if (!next) break
-        timers.delete(next[0])
-        now = Math.max(now, next[1].at)
-        next[1].run()
-      }
-      now = end
-    },
-  }
-  return world
-}
-
-async function channelTo(dial?: () => Promise<Duplex>) {
-  const world = handWorld()
-  const guests: ReturnType<typeof guestOn>[] = []
-  const make = await channels.rexec()
-  const channel = make(guestOf({
-    id: 'g',
-    world,
-    log: silentLog,
-    dial:
-      dial ??
-      (async () => {
-        const [ours, theirs] = duplexPair({ highWaterMark: 1 << 20 })
-        guests.push(guestOn(theirs))
-        return ours
-      }),
-  }))
-  const guest = async (n: number) => {
-    for (let turns = 0; turns < 500 && !guests[n]; turns++) await turn()
-    assert.ok(guests[n], `dialled ${guests.length} times`)
-    return guests[n]
-  }
-  return { channel, world, guests, guest, [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose]() }
-}
+import type { Frame } from './frame.ts'
+import { answer, ask, execFlag, nonceBytes, windowBytes } from './protocol.ts'
+import { awake, channelTo, isReady } from './scripted-guest.ts'
 
 const isCode = (code: string, message = /./) => (error: unknown) => error instanceof TtError && error.code === code && message.test(error.message)
 const exit = (id: number, code = 0): Frame => ({ type: answer.exit, id, payload: Buffer.of(0, code) })
-const isReady = async (channel: Channel) => {
-  let ready = false
-  channel.ready().then(
-    () => (ready = true),
-    () => undefined,
-  )
-  for (let n = 0; n < 20; n++) await turn()
-  return ready
-}
 
 describe('rexec: reaching a guest', () => {
   it('dials again and again, ever more rarely, and at once when somebody asks', async () => {
@@ -167,10 +31,10 @@ describe('rexec: reaching a guest', () => {
     await using under = await channelTo()
     const guest = await under.guest(0)
     const nonce = await guest.hello()
-    guest.agree(Buffer.alloc(nonceBytes, 7))
+    guest.challenge(Buffer.alloc(nonceBytes, 7))
     assert.equal(await isReady(under.channel), false)
     guest.stream.write(Buffer.from('what an earlier connection left behind'))
-    guest.agree(nonce)
+    await guest.greet(nonce)
     assert.equal(await isReady(under.channel), true)
   })
   it('greets again at once when an agent awakes, but not as often as it likes', async () => {
@@ -186,7 +50,7 @@ describe('rexec: reaching a guest', () => {
     await under.world.pass(20)
     await guest.hello()
     await guest.silence()
-    guest.agree(first)
+    await guest.greet(first)
     assert.equal(await isReady(under.channel), true)
   })
   it('dials anew when nobody answers, with growing patience', async () => {
@@ -214,9 +78,9 @@ describe('rexec: reaching a guest', () => {
   })
   it('tells of an agent that speaks another protocol', async () => {
     await using under = await channelTo()
-    const ready = assert.rejects(under.channel.ready(), isCode('unsupported', /version 2/))
+    const ready = assert.rejects(under.channel.ready(), isCode('unsupported', /version 1/))
     const guest = await under.guest(0)
-    guest.agree(await guest.hello(), 'protocol=2\nagent=9\n')
+    guest.agree(await guest.hello(), 'protocol=1\nagent=9\n')
     await ready
     await guest.closed()
   })
@@ -256,7 +120,7 @@ describe('rexec: what runs', () => {
       const nonce = await next.hello()
       assert.equal(nonces.has(nonce.toString('hex')), false, 'a nonce is used once')
       nonces.add(nonce.toString('hex'))
-      next.agree(nonce)
+      await next.greet(nonce)
       const after = runIn(under.channel, 'true')
       next.say(exit((await next.next(ask.exec)).id))
       assert.deepEqual((await after).exit, { code: 0 })

@@ -1,200 +1,31 @@
-import type { Duplex } from 'node:stream'
-import { background } from '../../../base/background.ts'
-import type { Call } from '../../../model/call.ts'
-import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Channel, ChannelFactory } from '../channel.ts'
-import { type Execution, execution, reasonOf } from './execution.ts'
-import type { Frame } from './frame.ts'
-import { type Link, link, type LinkEnd } from './link.ts'
+import { conversation } from './conversation.ts'
+import { execution } from './execution.ts'
+import { guestFiles } from './files.ts'
+import { inquiry } from './inquiry.ts'
 import { answer, ask } from './protocol.ts'
-import { refusalOf } from './refusal.ts'
 import { requestOf } from './request.ts'
 
-/** Between tries to reach the guest; `wanted` is the most while somebody waits for it. */
-const dialPauseMs = { first: 10, wanted: 100, last: 1000 }
-const patienceMs = { first: 1000, last: 8000 }
-/** A link that was up for less than this does not count as success: whoever breaks the rules again and again is dialled ever more rarely. */
-const steadyMs = 1000
 const haltGraceMs = 2000
 
-/** Who waits for an answer that carries an id. */
-type Pending = Pick<Execution, 'frame' | 'lose'>
-
-/** The channel to our agent (guest/agent): commands over one stream that the engine dials. */
-export const rexec: ChannelFactory = ({ dial, world, log }): Channel => {
-  const closing = new AbortController()
-  const work = background((_, fault) => log.error('the channel stopped dialling', { fault: String(fault) }))
-  const pending = new Map<number, Pending>()
-  const waiting = new Set<{ resolve: () => void; reject: (why: unknown) => void }>()
-  let current: Link | undefined
-  let hurry: (() => void) | undefined
-  let lastId = 0
-
-  const nextId = (): number => {
-    do lastId = (lastId % 0xffffffff) + 1
-    while (pending.has(lastId))
-    return lastId
-  }
-  const loseAll = (why: TtError) => {
-    const lost = [...pending.values()]
-    pending.clear()
-    for (const one of lost) one.lose(why)
-  }
-  const refuseWaiting = (why: TtError) => {
-    const refused = [...waiting]
-    waiting.clear()
-    for (const one of refused) one.reject(why)
-  }
-
-  /** Speaks over the stream until it ends; how long it was up, and why it ended. */
-  const converse = (stream: Duplex, patience: number): Promise<{ upMs: number; end: LinkEnd }> => {
-    const { promise, resolve } = Promise.withResolvers<{ upMs: number; end: LinkEnd }>()
-    let upAt: number | undefined
-    const owner = {
-      up: (facts: Map<string, string>) => {
-        upAt = world.ticks()
-        log.debug('the guest answers', { agent: facts.get('agent'), boot: facts.get('boot') })
-        for (const one of waiting) one.resolve()
-        waiting.clear()
-      },
-      frame: (type: number, id: number, payload: Buffer) => pending.get(id)?.frame(type, payload),
-      down: () => loseAll(lostBy('the agent in the guest began anew')),
-      ended: (end: LinkEnd) => {
-        current = undefined
-        loseAll(end.why === 'broken' ? new TtError({ code: 'failed', message: `the guest broke the protocol and was disconnected: ${end.fault}` }) : lostBy('the connection to the guest broke'))
-        resolve({ upMs: upAt === undefined ? 0 : world.ticks() - upAt, end })
-      },
-    }
-    current = link(stream, world, owner, patience)
-    return promise
-  }
-
-  const keepDialling = async (signal: AbortSignal) => {
-    let pause = dialPauseMs.first
-    let patience = patienceMs.first
-    while (!signal.aborted) {
-      const stream = await reach(signal)
-      if (stream instanceof TtError) {
-        if (stream.code === 'not_found') return close(new TtError({ code: 'unavailable', message: `the guest is gone: ${stream.message}` }, stream))
-      } else {
-        if (signal.aborted) return void stream.destroy()
-        const { upMs, end } = await converse(stream, patience)
-        if (upMs > 0) patience = patienceMs.first
-        else if (end.why === 'silent') patience = Math.min(patience * 2, patienceMs.last)
-        if (upMs >= steadyMs || end.why === 'silent') pause = dialPauseMs.first
-        if (end.why === 'broken') log.warn('the guest broke the protocol', { fault: end.fault })
-        if (end.why === 'foreign') refuseWaiting(new TtError({ code: 'unsupported', message: `the agent in the guest speaks ${end.fault}`, remedy: 'build the image anew' }))
-      }
-      await rest(waiting.size > 0 ? Math.min(pause, dialPauseMs.wanted) : pause, signal)
-      pause = Math.min(pause * 2, dialPauseMs.last)
-    }
-  }
-
-  const reach = async (signal: AbortSignal): Promise<Duplex | TtError> => {
-    try {
-      return await dial({ signal })
-    } catch (fault) {
-      return asTtError(fault)
-    }
-  }
-
-  /** Waits, or until somebody is in need of the guest. */
-  const rest = async (ms: number, signal: AbortSignal) => {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const wake = () => resolve()
-    const stop = world.after(ms, wake)
-    signal.addEventListener('abort', wake)
-    if (signal.aborted) wake()
-    hurry = wake
-    await promise
-    hurry = undefined
-    signal.removeEventListener('abort', wake)
-    stop()
-  }
-
-  const close = (why: TtError) => {
-    if (closing.signal.aborted) return
-    closing.abort(why)
-    loseAll(why)
-    refuseWaiting(why)
-    current?.end()
-  }
-
-  const ready = (call?: Call): Promise<void> => {
-    if (call?.signal?.aborted) return Promise.reject(reasonOf(call.signal.reason))
-    if (current?.up) return Promise.resolve()
-    if (closing.signal.aborted) return Promise.reject(closing.signal.reason as TtError)
-    hurry?.()
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const one = { resolve, reject }
-    waiting.add(one)
-    const give = () => {
-      waiting.delete(one)
-      reject(reasonOf(call?.signal?.reason))
-    }
-    call?.signal?.addEventListener('abort', give, { once: true })
-    return promise.finally(() => call?.signal?.removeEventListener('abort', give))
-  }
-
-  /** Sends one frame, and settles with the one that answers it. */
-  const inquire = async (what: { type: number; answer: number; payload: Uint8Array }, call?: Call): Promise<void> => {
-    await ready(call)
-    const id = nextId()
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const give = () => reject(reasonOf(call?.signal?.reason))
-    pending.set(id, {
-      frame: (type, payload) => {
-        if (type === what.answer) resolve()
-        else reject((type === answer.error && refusalOf(payload, undefined)) || new TtError({ code: 'failed', message: 'the guest answered something else' }))
-      },
-      lose: reject,
-    })
-    call?.signal?.addEventListener('abort', give, { once: true })
-    current?.send([{ type: what.type, id, payload: what.payload }])
-    try {
-      await promise
-    } finally {
-      pending.delete(id)
-      call?.signal?.removeEventListener('abort', give)
-    }
-  }
-
-  work.run('dial', keepDialling)
+/** The channel to our agent (guest/agent): everything over one stream that the engine dials. */
+export const rexec: ChannelFactory = (guest): Channel => {
+  const { world } = guest
+  const talk = conversation(guest)
   return {
-    features: { tty: false, stdin: true, signals: true, files: false, identity: false, beats: false },
-    closed: closing.signal,
-    ready,
-    ping: (call) => inquire({ type: ask.ping, answer: answer.pong, payload: new Uint8Array(0) }, call),
-    halt: (call) => inquire({ type: ask.halt, answer: answer.halted, payload: graceOf(haltGraceMs) }, call),
-    async exec(command, options, call) {
+    features: { tty: false, stdin: true, signals: true, files: true, identity: false, beats: false },
+    closed: talk.closed,
+    ready: talk.ready,
+    ping: async (call) => void (await talk.exchange((wire) => inquiry({ type: ask.ping, answer: answer.pong }, wire, call), call)),
+    halt: async (call) => void (await talk.exchange((wire) => inquiry({ type: ask.halt, answer: answer.halted, payload: graceOf(haltGraceMs) }, wire, call), call)),
+    exec: async (command, options, call) => {
       const body = requestOf(command, options)
-      if (call?.signal?.aborted) throw reasonOf(call.signal.reason)
-      if (!current?.up) await ready(call)
-      const over = current
-      if (!over?.up) fail('unavailable', 'the connection to the guest broke before the command was sent')
-      const id = nextId()
-      // Once it is settled, nothing is said of it any more: by then its link may be up with another agent.
-      const send = (frames: Frame[]) => {
-        if (pending.has(id)) over.send(frames)
-      }
-      const running = execution({ body, command, options }, { wire: { id, send, distrust: over.distrust }, world }, call)
-      pending.set(id, running)
-      running.start()
-      try {
-        return await running.exit
-      } finally {
-        pending.delete(id)
-      }
+      return talk.exchange((wire) => execution({ body, command, options }, { wire, world }, call), call)
     },
-    async [Symbol.asyncDispose]() {
-      close(new TtError({ code: 'unavailable', message: 'the channel to the guest was closed' }))
-      await work[Symbol.asyncDispose]()
-    },
+    files: guestFiles(talk.exchange, world),
+    [Symbol.asyncDispose]: talk[Symbol.asyncDispose],
   }
 }
-
-const lostBy = (what: string) =>
-  new TtError({ code: 'unavailable', message: `${what} while the command ran: whether it had an effect is not known` })
 
 const graceOf = (ms: number): Uint8Array => {
   const payload = Buffer.allocUnsafe(4)

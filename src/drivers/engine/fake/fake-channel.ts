@@ -2,12 +2,15 @@ import { constants } from 'node:os'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
-import type { Channel, ExecOptions } from '../../channel/channel.ts'
+import type { Channel, ExecOptions, GuestFiles } from '../../channel/channel.ts'
+import { fakeFiles, type Inside } from './fake-files.ts'
 import { runOf } from './guest.ts'
 import { directories, exitOf, inputOf, type Process, sayer } from './process.ts'
 import { isDeadly } from './programs.ts'
 import type { Room } from './room.ts'
+import type { Stream } from './script.ts'
 import { programOf } from './shell.ts'
+import { terminalOf, typedOf } from './terminal.ts'
 
 const textLimitBytes = 1 << 20
 
@@ -16,6 +19,7 @@ export function fakeChannel(id: string, room: Room): Channel {
   const closing = new AbortController()
   let why: TtError | undefined
   let isHeard = false
+  let files: GuestFiles | undefined
 
   const close = (message: string) => {
     why ??= new TtError({ code: 'unavailable', message })
@@ -62,8 +66,25 @@ export function fakeChannel(id: string, room: Room): Channel {
     return { signal: fate.signal, end }
   }
 
+  /** Work on its files, which ends as a command would. */
+  const inside: Inside = async (call, work) => {
+    await ready(call)
+    const guest = room.guest(id)
+    const fate = fateOf(call)
+    if (guest && room.isSilent(id, guest)) await never(fate)
+    try {
+      fate.signal.throwIfAborted()
+      return await Promise.race([work(fate.signal), aborted(fate.signal)])
+    } finally {
+      fate.end()
+    }
+  }
+
   return {
-    features: { tty: false, stdin: true, signals: true, files: false, identity: false, beats: false },
+    get files() {
+      return (files ??= fakeFiles(id, room.disks, inside))
+    },
+    features: { tty: true, stdin: true, signals: true, files: true, identity: false, beats: false },
     ready,
     async ping(call) {
       await ready(call)
@@ -75,7 +96,8 @@ export function fakeChannel(id: string, room: Room): Channel {
       await ready(call)
       const guest = room.guest(id)
       const fate = fateOf(call)
-      const input = inputOf(options.stdin)
+      const terminal = options.tty && terminalOf(options)
+      const input = inputOf(terminal ? typedOf(terminal) : options.stdin)
       const signals = signalsOf(options.signals)
       const run = async (): Promise<Exit> => {
         fate.signal.throwIfAborted()
@@ -83,17 +105,19 @@ export function fakeChannel(id: string, room: Room): Channel {
         if (room.isSilent(id, guest)) return aborted(fate.signal)
         await room.beforeExec(id, guest, fate.signal)
         const program = programOf(name) ?? fail('not_found', `there is no program ${name.slice(0, 200)} in the guest`)
-        const env = new Map(Object.entries({ HOME: '/root', PATH: '/bin', ...options.env, PWD: options.cwd ?? '/' }))
-        const self: Process = { world: room.world, hostname: guest.hostname, env, input, signal: fate.signal, say: sayer(room.world, fate.signal, options.output) }
+        const env = new Map(Object.entries({ HOME: '/root', PATH: '/bin', SHELL: 'sh', ...(options.tty ? { TERM: options.tty.term ?? 'xterm-256color' } : {}), ...options.env, PWD: options.cwd ?? '/' }))
+        const output = terminal ? (_: Stream, bytes: Uint8Array) => terminal.output(bytes) : options.output
+        const self: Process = { world: room.world, hostname: guest.hostname, env, input, signal: fate.signal, say: sayer(room.world, fate.signal, output), ...(terminal ? { terminal } : {}) }
         return exitOf(await program(args, self))
       }
       try {
-        return await Promise.race([run(), signals.deadly, aborted(fate.signal)])
+        return await Promise.race([run(), signals.deadly, ...(terminal ? [terminal.end] : []), aborted(fate.signal)])
       } catch (fault) {
         throw fate.signal.aborted ? fate.signal.reason : fault
       } finally {
         fate.end()
         input.close()
+        terminal?.close()
         signals.close()
       }
     },
@@ -118,7 +142,7 @@ export function fakeChannel(id: string, room: Room): Channel {
 }
 
 function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...string[]] {
-  const [name, ...args] = command.argv ?? ['sh', '-c', command.shell ?? command.script]
+  const [name, ...args] = command.argv ?? (command.shell === undefined ? scriptArgv(command) : ['sh', '-c', command.shell])
   const texts = [name ?? '', ...args, ...Object.entries(env).flat(), cwd ?? '']
   if (name === undefined || name === '') fail('invalid', 'a command has to name a program')
   if (texts.some((text) => text.includes('\0'))) fail('invalid', 'a command cannot contain a zero byte')
@@ -126,6 +150,12 @@ function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...s
   if (texts.reduce((sum, text) => sum + text.length, 0) > textLimitBytes) fail('too_large', `a fake guest takes commands of at most ${textLimitBytes} characters`)
   if (cwd !== undefined && !directories.includes(cwd)) fail('failed', `there is no directory ${cwd} in the guest`)
   return [name, ...args]
+}
+
+/** A script that was sent along: its first line may name what runs it, and then how. */
+function scriptArgv({ script, args = [] }: Extract<Command, { script: string }>): string[] {
+  const interpreter = /^#![ \t]*(?:\/\S*\/)?(\S+)/.exec(script)?.[1] ?? 'sh'
+  return interpreter === 'sh' ? ['sh', '-c', script, 'script', ...args] : [interpreter, 'script', ...args]
 }
 
 /** The first of the given signals that ends a process; rejects if one is none. */

@@ -1,6 +1,7 @@
 import type { World } from '../../../base/world.ts'
 import type { Exit } from '../../../model/session.ts'
 import type { Stream } from './script.ts'
+import type { Terminal } from './terminal.ts'
 
 /** What a program in a fake guest has around it. Nothing in it is the host's: no files, no processes, no environment. */
 export interface Process {
@@ -13,6 +14,10 @@ export interface Process {
   /** Rejects once the process is ended from outside. */
   say(stream: Stream, what: string | Uint8Array): Promise<void>
   signal: AbortSignal
+  /** `$0`, `$1` and so on, of a shell. */
+  positional?: readonly string[]
+  /** Its terminal, if it has one. */
+  terminal?: Terminal
 }
 
 /** How a program ended: with a status, which may be the end of the whole script, or by a signal. */

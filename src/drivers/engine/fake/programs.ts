@@ -59,6 +59,25 @@ export const programs: Record<string, Program> = {
     await self.say('stdout', format === undefined ? `${new Date(now).toUTCString()}\n` : `${Math.floor(now / 1000)}\n`)
     return ok
   },
+  test: async (args, { terminal }) => {
+    const [first = '', second = '', third = ''] = args
+    if (first === '-t') return { code: terminal ? 0 : 1 }
+    if (first === '-n' || first === '-z') return { code: (second === '') === (first === '-z') ? 0 : 1 }
+    if (first === '-d' || first === '-e') return { code: directories.includes(second) ? 0 : 1 }
+    if (/^-[fsx]$/.test(first)) return { code: 1 }
+    return { code: second === '=' && first === third ? 0 : 1 }
+  },
+  tty: async (_, self) => {
+    await self.say('stdout', self.terminal ? '/dev/pts/0\n' : 'not a tty\n')
+    return { code: self.terminal ? 0 : 1 }
+  },
+  stty: async ([what], self) => {
+    if (!self.terminal) return complain(self, 'stty: standard input: Inappropriate ioctl for device')
+    if (what !== 'size') return complain(self, 'stty: only «stty size» is known to a fake guest')
+    const { rows, columns } = self.terminal.size()
+    await self.say('stdout', `${rows} ${columns}\n`)
+    return ok
+  },
   env: async (_, { say, env }) => {
     for (const [name, value] of env) await say('stdout', `${name}=${value}\n`)
     return ok

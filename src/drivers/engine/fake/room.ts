@@ -1,11 +1,13 @@
 import type { World } from '../../../base/world.ts'
 import type { Changes } from './changes.ts'
+import type { FakeDisks } from './fake-disks.ts'
 import type { Guest } from './guest.ts'
 
 /** What channels and consoles see of the engine. */
 export interface Room {
   world: World
   changes: Changes
+  disks: FakeDisks
   guest(id: string): Guest | undefined
   /** Resolves when a command may begin; rejects if this one is to fail. */
   beforeExec(id: string, guest: Guest, signal: AbortSignal): Promise<void>

@@ -56,7 +56,7 @@ export function commandsOf(script: string): ScriptCommand[] {
   return commands
 }
 
-const name = '[A-Za-z_][A-Za-z0-9_]*|[?$]'
+const name = '[A-Za-z_][A-Za-z0-9_]*|[?$#0-9]'
 const variable = `\\$(?:(?<named>${name})|\\{(?<braced>${name})\\}|(?<dollar>(?![({])))`
 const piece = `'(?<single>[^']*)'|"(?<double>(?:[^"\\\\]|\\\\[\\s\\S])*)"|(?<joined>\\\\\\n)|\\\\(?<escaped>[\\s\\S]?)|${variable}|(?<plain>[^\\s;&|<>()'"\\\\$\`]+)`
 const between = '(?<blank>[ \\t\\r]+)|(?<operator>;|\\n|&&|\\|\\|)|(?<redirect>[12]?>(?:&[12]|[ \\t]*/dev/null))(?=[\\s;&|]|$)'

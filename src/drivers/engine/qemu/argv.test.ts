@@ -48,6 +48,7 @@ const golden: Record<string, [Plan, Machine]> = {
   'microvm-kvm': [micro, { ...machine, accel: 'kvm' }],
   'demo-os': [demoOs, machine],
   'q35-disk': [debian, { ...machine, blockDevices: new Set(['/dev/vg/demo.2']) }],
+  'q35-seed': [{ ...debian, seed: { 'meta-data': 'instance-id: a\n', 'user-data': '#cloud-config\n' } }, machine],
   'q35-kernel': [{ ...micro, options: { machine: { type: 'q35' }, cache: 'unsafe' } }, machine],
 }
 
@@ -80,6 +81,10 @@ const broken: Record<string, [Partial<Plan>, RegExp]> = {
   'a bind address of IPv6': [{ nics: [{ ...user, bind: '::1' }] }, /IPv4/],
   'a public port out of range': [{ nics: [{ ...user, ports: { 80: 70_000 } }] }, /70000/],
   'more disks than places': [{ disks: Array.from({ length: 30 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /21 disks/],
+  'a seed with a path': [{ seed: { '../meta-data': '' } }, /seed/],
+  'a seed without files': [{ seed: {} }, /seed/],
+  'a seed that is too long': [{ seed: { 'user-data': 'x'.repeat(1 << 20), 'meta-data': 'x' } }, /1 MiB/],
+  'more disks than places beside the seed': [{ seed: { 'meta-data': '' }, disks: Array.from({ length: 21 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /21 disks/],
   'root as its user': [{ uid: 0 }, /0 is no user/],
   'an unknown option': [{ options: { cpumodel: 'max' } }, /cpumodel is none/],
   'an unknown part of the machine': [{ options: { machine: { usb: true } } }, /machine.usb is none/],

@@ -26,21 +26,23 @@ export const files = {
   vnc: 'run/vnc.sock',
   port: (at: number) => `run/port${at}.sock`,
   serialLog: 'serial.log',
+  /** A directory with the files of the seed. */
+  seed: 'seed',
 } as const
 
 /** QEMU's arguments, without the program. */
 export function argv(checked: CheckedPlan, machine: Machine): string[] {
-  const { plan, options } = checked
-  const microvm = options.machine === 'microvm'
+  const { plan, options, board } = checked
+  const bus = board ? board.suffix : options.machine === 'microvm' ? 'device' : 'pci'
   // On a microvm, too, the guest finds them in the order they are named here.
-  const devices = (model: string, properties: string) => `${model}-${microvm ? 'device' : 'pci'},${properties}`
-  const kvm = machine.accel === 'kvm'
+  const devices = (model: string, properties: string) => `${model}-${bus},${properties}`
+  const kvm = machine.accel === 'kvm' && !board
   const groups: string[][] = [
     ['-name', machine.name],
     ['-uuid', machineUuid(plan.id)],
     ['-machine', machineText(checked)],
     ['-accel', kvm ? 'kvm' : `tcg,tb-size=${translationMb}`],
-    ['-cpu', options.cpuModel ?? (kvm ? 'host' : 'max')],
+    ['-cpu', options.cpuModel ?? board?.cpuModel ?? (kvm ? 'host' : 'max')],
     ['-smp', String(plan.cpu)],
     ['-m', `${plan.memMb}M`],
     ['-nodefaults', '-no-user-config', '-no-reboot'],
@@ -54,10 +56,12 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
       const file = blockdev(disk, { at, cache: options.cache, device: machine.blockDevices?.has(disk.path) ?? false })
       return ['-blockdev', file, '-device', devices('virtio-blk', `drive=disk${at}${at === 0 && plan.boot === 'disk' ? ',bootindex=0' : ''}`)]
     }),
-    ...plan.nics.map((nic, at) => (nic.kind === 'none' ? [] : ['-netdev', netdev(nic, at, plan.nics), '-device', devices('virtio-net', card(nic, { at, microvm }))])),
-    ['-device', devices('virtio-serial', 'id=ports')],
+    ...plan.nics.map((nic, at) => (nic.kind === 'none' || bus === undefined ? [] : ['-netdev', netdev(nic, at, plan.nics), '-device', devices('virtio-net', card(nic, { at, pci: bus === 'pci' }))])),
+    bus === undefined ? [] : ['-device', devices('virtio-serial', 'id=ports')],
     ...plan.ports.map((name, at) => ['-chardev', socket(`port${at}`, files.port(at)), '-device', `virtserialport,bus=ports.0,chardev=port${at},name=${name}`]),
-    ['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
+    bus === undefined ? [] : ['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
+    // Last, so that cards and disks have the same places, and names in the guest, with a seed and without.
+    plan.seed === undefined ? [] : ['-blockdev', seedDisk, '-device', devices('virtio-blk', 'drive=seed')],
   ]
   return groups.flat()
 }
@@ -70,7 +74,8 @@ function machineUuid(id: string): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
 
-function machineText({ options: { machine, parts } }: CheckedPlan): string {
+function machineText({ options: { machine, parts }, board }: CheckedPlan): string {
+  if (board) return board.machine
   return [machine, ...Object.entries(parts).map(([part, on]) => `${part}=${on ? 'on' : 'off'}`)].join(',')
 }
 
@@ -91,6 +96,9 @@ function blockdev(disk: Disk, { at, cache, device }: { at: number; cache: string
   return JSON.stringify({ 'node-name': `disk${at}`, driver: disk.format, ...modes, file })
 }
 
+/** QEMU makes a FAT disk of the directory as it starts, and cloud-init finds it by its label. */
+const seedDisk = JSON.stringify({ 'node-name': 'seed', driver: 'vvfat', dir: files.seed, label: 'CIDATA', 'read-only': true })
+
 /** The launcher opens the taps, as root and in their order, from this descriptor on. */
 const firstTapFd = 3
 
@@ -102,8 +110,8 @@ function netdev(nic: Card, at: number, nics: readonly Nic[]): string {
   return ['user', `id=net${at}`, `net=${network}`, `host=${nic.gateway}`, `dns=${dns}`, `dhcpstart=${nic.ip}`, 'ipv6=off', ...restrict, ...forwards].join(',')
 }
 
-function card(nic: Card, { at, microvm }: { at: number; microvm: boolean }): string {
+function card(nic: Card, { at, pci }: { at: number; pci: boolean }): string {
   const mtu = nic.mtu === undefined ? [] : [`host_mtu=${nic.mtu}`]
   // Without its boot code no VM ever tries to boot from the network.
-  return [`netdev=net${at}`, `mac=${nic.mac}`, ...mtu, ...(microvm ? [] : ['romfile='])].join(',')
+  return [`netdev=net${at}`, `mac=${nic.mac}`, ...mtu, ...(pci ? ['romfile='] : [])].join(',')
 }

@@ -2,12 +2,15 @@ import { isIPv4 } from 'node:net'
 import { fail } from '../../../model/errors.ts'
 import { parseVmId, shown } from '../../../model/names.ts'
 import type { Nic, Plan } from '../../../model/plan.ts'
+import { type Board, boardOf } from './archs.ts'
 import { type ImageOptions, imageOptions } from './options.ts'
 
 /** A plan of which every text is known to be safe in QEMU's arguments, with its options. */
 export interface CheckedPlan {
   plan: Plan
   options: ImageOptions
+  /** Of a processor that is no x86. */
+  board?: Board
 }
 
 /**
@@ -37,11 +40,32 @@ export function checked(plan: Plan): CheckedPlan {
   need(plan.ports.every((name) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)), 'the name of a port has letters, digits, ".", "_" and "-"')
   need(new Set(plan.ports).size === plan.ports.length && plan.ports.length <= 30, 'ports have different names and are 30 at most')
   for (const nic of plan.nics) checkNic(nic, need)
+  if (plan.seed) checkSeed(plan.seed, need)
 
   const options = imageOptions(plan)
-  const places = placesOf(options)
-  need(plan.disks.length + plan.nics.length + 2 <= places, `the machine takes ${places - 2} disks and network cards at most`)
-  return { plan, options }
+  const board = boardOf(plan.arch)
+  if (board) checkBoard(plan, board)
+  const places = board?.places ?? placesOf(options)
+  need(plan.disks.length + plan.nics.length + 2 + (plan.seed ? 1 : 0) <= places, `the machine takes ${places - 2} disks and network cards at most`)
+  return { plan, options, ...(board ? { board } : {}) }
+}
+
+function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed }: Plan, { machine, suffix, cpuMax, memMaxMb }: Board): void {
+  const about = { subject: `vm/${id}` }
+  const need = (holds: boolean, why: string) => holds || fail('invalid', `${why}: it is a QEMU ${machine.replace(/,.*/, '')}`, about)
+  if (boot === 'disk') fail('unsupported', `a VM of ${arch} starts from a kernel here: for a disk there is no firmware`, about)
+  need(cpu <= cpuMax, `a VM of ${arch} has ${cpuMax === 1 ? '1 processor' : `1 to ${cpuMax} processors`}, not ${cpu}`)
+  need(memMb <= memMaxMb, `a VM of ${arch} has ${memMaxMb} MB of memory at most, not ${memMb}`)
+  need(suffix !== undefined || (disks.length === 0 && ports.length === 0 && seed === undefined), `a VM of ${arch} takes no disk and no agent`)
+}
+
+/** The disk QEMU makes of a directory has 504 MiB, of which guests are to read a few files. */
+const seedBytesMax = 1 << 20
+
+function checkSeed(seed: Record<string, string>, need: (holds: boolean, why: string) => unknown): void {
+  const names = Object.keys(seed)
+  need(names.length > 0 && names.length <= 16 && names.every((name) => /^[a-z][a-z0-9-]{0,63}$/.test(name)), 'a seed has 1 to 16 files, whose names have small letters, digits and "-"')
+  need(names.reduce((sum, name) => sum + Buffer.byteLength(seed[name] ?? ''), 0) <= seedBytesMax, 'the files of a seed have 1 MiB together at most')
 }
 
 function checkNic(nic: Nic, need: (holds: boolean, why: string) => unknown): void {

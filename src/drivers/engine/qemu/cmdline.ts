@@ -4,17 +4,18 @@ import type { CheckedPlan } from './check.ts'
 import type { Machine } from './argv.ts'
 
 /** What Linux takes on x86, less the byte that ends it: COMMAND_LINE_SIZE in arch/x86/include/asm/setup.h. */
-const longest = 2047
+const longestOnX86 = 2047
 
 /**
  * The kernel command line: what this machine needs, the image's own words, what the agent is to know. Of a word given twice Linux takes
  * the last, so an image can overrule the machine.
  */
-export function cmdline({ plan, options }: CheckedPlan, machine: Machine): string {
+export function cmdline({ plan, options, board }: CheckedPlan, machine: Machine): string {
   // Under TCG a microvm has no clock good enough to measure the time stamp counter by: one boot in ten hangs unless Linux is told.
-  const clock = machine.accel === 'tcg' && options.machine === 'microvm' ? [`tsc_early_khz=${machine.tscKhz}`, 'no_timer_check', 'tsc=reliable'] : []
-  const words = [...clock, 'console=ttyS0', 'panic=-1', 'quiet', plan.cmdline ?? '', `tt.name=${plan.hostname}`, ...plan.nics.slice(0, 1).flatMap(addressWords)]
+  const clock = !board && machine.accel === 'tcg' && options.machine === 'microvm' ? [`tsc_early_khz=${machine.tscKhz}`, 'no_timer_check', 'tsc=reliable'] : []
+  const words = [...clock, `console=${board?.console ?? 'ttyS0'}`, 'panic=-1', 'quiet', plan.cmdline ?? '', `tt.name=${plan.hostname}`, ...plan.nics.slice(0, 1).flatMap(addressWords)]
   const line = words.filter((word) => word !== '').join(' ')
+  const longest = board?.cmdlineMax ?? longestOnX86
   if (line.length > longest) fail('invalid', `the kernel command line has ${line.length} characters, Linux takes ${longest}`, { subject: `vm/${plan.id}` })
   return line
 }

@@ -1,8 +1,9 @@
-import { chmodSync, chownSync, closeSync, fchmodSync, fchownSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, fchmodSync, fchownSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMissing, readTextNow, removeAll, writeWhole } from '../../../base/files.ts'
 import { argvOf, type ProcessId, processesWith, processOf } from '../../../base/processes.ts'
 import { parseVmId } from '../../../model/names.ts'
+import type { Plan } from '../../../model/plan.ts'
 import type { CheckedPlan } from './check.ts'
 import { files } from './argv.ts'
 
@@ -56,6 +57,17 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
   const dir = join(home.dir, id)
   const path = (file: string) => join(dir, file)
   const pidFile = path('pid')
+  /** For the guest's user alone: a seed may hold secrets. Made anew at every start, whatever became of it. */
+  const writeSeed = (seed: Plan['seed'], uid: number | undefined) => {
+    removeAll(path(files.seed))
+    if (!seed) return
+    mkdirSync(path(files.seed), { mode: 0o700 })
+    for (const [name, text] of Object.entries(seed)) {
+      writeFileSync(join(path(files.seed), name), text, { mode: 0o400, flag: 'wx' })
+      if (uid !== undefined) chownSync(join(path(files.seed), name), uid, uid)
+    }
+    if (uid !== undefined) chownSync(path(files.seed), uid, uid)
+  }
   const self: GuestDir = {
     id,
     dir,
@@ -76,8 +88,10 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
       fchmodSync(log, 0o600)
       if (plan.uid !== undefined) fchownSync(log, plan.uid, plan.uid)
       closeSync(log)
+      const { seed, ...rest } = plan
+      writeSeed(seed, plan.uid)
       const facts: Facts = { ports: plan.ports, powerButton: options.powerButton }
-      writeWhole(path('plan.json'), JSON.stringify({ ...facts, plan }))
+      writeWhole(path('plan.json'), JSON.stringify({ ...facts, plan: rest }))
     },
     facts() {
       const text = readTextNow(path('plan.json'))

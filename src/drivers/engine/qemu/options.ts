@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { driverOptions } from '../../../model/driver-options.ts'
 import { fail } from '../../../model/errors.ts'
 import type { Plan } from '../../../model/plan.ts'
+import { boardOf } from './archs.ts'
 
 const flag = v.boolean('true or false')
 
@@ -30,14 +31,16 @@ export interface ImageOptions {
 }
 
 /** The options of a plan; anything unknown, of the wrong kind or that does not go together is refused. */
-export function imageOptions({ id, boot, options }: Plan): ImageOptions {
+export function imageOptions({ id, arch, boot, options }: Plan): ImageOptions {
   const { machine, cpuModel, cache, vnc, ...asked } = driverOptions('the image', Options, options)
   const { type = boot === 'kernel' ? 'microvm' : 'q35', ...rest } = machine
+  const isX86 = boardOf(arch) === undefined
+  if (!isX86 && (Object.keys(machine).length > 0 || vnc)) fail('invalid', `options of the image: ${vnc ? 'vnc' : 'machine'} is for amd64 and i386, and it is for ${arch}`, { subject: `vm/${id}`, remedy: 'leave it out' })
   const isMicrovm = type === 'microvm'
   const refuse = (why: string) => fail('invalid', `options of the image: ${why}`, { subject: `vm/${id}`, remedy: `use the machine type ${isMicrovm ? 'q35' : 'microvm'}` })
   if (isMicrovm && boot === 'disk') refuse('a microvm has no firmware that boots a disk')
   if (isMicrovm && vnc) refuse('a microvm has no screen')
   const given = Object.entries(rest).filter((one): one is [string, boolean] => one[1] !== undefined)
   if (!isMicrovm && given.length > 0) refuse(`machine.${given[0]?.[0]} is for a microvm`)
-  return { machine: type, parts: Object.fromEntries(given), cpuModel, cache, powerButton: asked.powerButton ?? !isMicrovm, vnc }
+  return { machine: type, parts: Object.fromEntries(given), cpuModel, cache, powerButton: asked.powerButton ?? (isX86 && !isMicrovm), vnc }
 }

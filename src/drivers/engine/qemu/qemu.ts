@@ -2,11 +2,12 @@ import { cgroups as groupsOf } from '../../../base/cgroups.ts'
 import { fail } from '../../../model/errors.ts'
 import { parseVmId } from '../../../model/names.ts'
 import type { Engine, EngineFactory, EngineFeatures } from '../engine.ts'
+import { emulators } from './archs.ts'
 import { checked } from './check.ts'
 import { ending as endingOf } from './ending.ts'
 import type { Guest } from './guest.ts'
 import { holder } from './holder.ts'
-import { lastWords, outOfMemory } from './launch.ts'
+import { lastWords, outOfMemory, programEnv } from './launch.ts'
 import { findings } from './findings.ts'
 import { clean, leaks } from './leaks.ts'
 import { host, type Trials } from './machine.ts'
@@ -25,7 +26,18 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
   const guests = await holder(home, settings.serialKeepBytes)
   const ending = endingOf({ home, guests, cgroups })
   const boot = starting({ home, guests, ending })
-  const features: EngineFeatures = { accel: 'tcg', limits: 'cgroups', ...fixedFeatures }
+  const here = emulators(programEnv.PATH, () => world.ticks())
+  const features: EngineFeatures = {
+    accel: 'tcg',
+    limits: 'cgroups',
+    ...fixedFeatures,
+    get archs() {
+      return here.archs()
+    },
+    get lacks() {
+      return here.lacks()
+    },
+  }
 
   const trials: Trials = {
     async boot(launch, limitMs) {
@@ -76,6 +88,8 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
       if (!isRoot && plan.uid !== undefined) fail('invalid', 'a server that is not root cannot start a VM as another user', about)
       const known = await machine()
       if (!known.usable) return fail('unavailable', `QEMU is not usable here: ${known.why}`, about)
+      const lacking = here.lacks()[plan.arch]
+      if (lacking !== undefined) fail('unsupported', `there is no emulator for ${plan.arch} on this host`, { ...about, remedy: `apt-get install ${lacking}` })
       await boot(sound, { launch: known.launch, cgroups: known.limits ? cgroups : undefined }, call)
     },
     stop: ending.stop,
@@ -110,7 +124,6 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
 }
 
 const fixedFeatures = {
-  archs: ['amd64', 'i386'],
   boots: ['kernel', 'disk'],
   nics: ['tap', 'user', 'none'],
   dial: true,

@@ -1,0 +1,47 @@
+import { deadline, type World } from '../base/world.ts'
+import type { Channel } from '../drivers/channel/channel.ts'
+import { fail, TtError } from '../model/errors.ts'
+import type { Way } from '../model/image.ts'
+import { keys } from '../model/records.ts'
+import type { Target } from '../model/session.ts'
+import { duration } from '../model/units.ts'
+import type { Guests } from './guests.ts'
+import type { Catalogue } from './images.ts'
+import type { HostViews } from './views.ts'
+
+export interface WaysIn {
+  guests: Guests
+  views: HostViews
+  images: Catalogue
+  world: World
+}
+
+/** How long a guest that has not answered yet is waited for at most. */
+const greetingMs = 8000
+
+/**
+ * The channel into a guest that answers. Refuses at once, and says why, where nothing in the guest takes commands (`unsupported`), where it does not run (`not_ready`, `failed`) and where
+ * it has fallen silent (`unavailable`); one that still boots is given a while (`not_ready`).
+ */
+export async function entered(parts: WaysIn, { target, via, limitMs = greetingMs, signal }: { target: Target; via?: Way; limitMs?: number; signal: AbortSignal }): Promise<Channel> {
+  const { guests, views, images, world } = parts
+  const record = views.vms.get(keys.vm(target.id))
+  const ways = record?.ways ?? images.get(target.image)?.spec.ways
+  const console = `tt env console ${target.vm}`
+  if (ways?.length === 0) fail('unsupported', `nothing in a guest of ${target.image} takes commands or files: its image names no agent, no ssh and no other way in`, { remedy: `its serial line is open: \`${console}\`` })
+  if (via !== undefined && ways && !ways.includes(via)) fail('unsupported', `a guest of ${target.image} has no way in by ${via}, but by ${ways.join(', ')}`)
+  if (record?.state === 'failed') fail('failed', `it could not be made: ${record.problem?.message ?? 'no reason is known'}`)
+  if (record?.state === 'stopped') fail('not_ready', record.problem?.message ?? 'the guest does not run', { remedy: 'see what it printed: `tt env logs`' })
+  if (record?.guest?.state === 'lost' && via === undefined) fail('unavailable', 'the guest answered once and is silent now: it hangs, or what takes commands in it has ended', { remedy: `see what it prints: \`${console}\`` })
+  const channel = guests.get(target.id) ?? fail('not_ready', 'the guest is not running', { remedy: 'see `tt env show`' })
+  if (!guests.answered(target.id)) await greeted(channel, { world, signal, limitMs: Math.min(limitMs, greetingMs) })
+  return channel
+}
+
+async function greeted(channel: Channel, { world, signal, limitMs }: { world: World; signal: AbortSignal; limitMs: number }): Promise<void> {
+  const late = new TtError({ code: 'not_ready', message: `the guest has not answered within ${limitText(limitMs)}: it is still booting, or hangs`, remedy: 'see what it prints: `tt env logs`' })
+  using limit = deadline(world, limitMs, signal, late)
+  await channel.ready({ signal: limit.signal })
+}
+
+export const limitText = (ms: number): string => (ms < 1000 ? `${ms} ms` : duration(ms / 1000))
