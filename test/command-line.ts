@@ -1,4 +1,5 @@
 import { realWorld as world } from '../src/base/world.ts'
+import { localFiles } from '../src/bin/local-files.ts'
 import { main } from '../src/cli/main.ts'
 import type { Terminal } from '../src/cli/terminal.ts'
 import type { Cloud } from '../src/model/cloud.ts'
@@ -26,6 +27,7 @@ export async function calledOn(cloud: Cloud, { args, signal = new AbortControlle
     variables: {},
     config: { path: '/nowhere', read: () => undefined, write: nothing },
     readFile: nothing,
+    files: async () => localFiles,
     profiles: { names: () => [], read: () => undefined, write: nothing, remove: nothing, pathOf: (name) => `/nowhere/${name}` },
     ownToken: () => ({ token: 'own', path: '/nowhere/token' }),
     connect: async (_server, { token }) => ({ cloud: token === 'own' ? cloud : connect(token) }),

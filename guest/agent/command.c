@@ -2,11 +2,9 @@
 #include "command.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "files.h"
 #include "halt.h"
@@ -15,6 +13,7 @@
 #include "names.h"
 #include "request.h"
 #include "running.h"
+#include "streams.h"
 #include "wire.h"
 
 static struct {
@@ -39,7 +38,7 @@ bool command_frame(const struct frame *frame) {
     case FRAME_PING: wire_send(FRAME_PONG, frame->id, frame->payload, frame->length); return true;
   }
   if (frame->type >= FRAME_FILES_FIRST) return files_heard(frame->type, frame->id, frame->payload, frame->length);
-  if (frame->type > FRAME_BYE) return false;
+  if (frame->type > FRAME_BYE && frame->type != FRAME_SIZE) return false;
   struct running *running = running_by_id(frame->id);
   if (!running) return true; /* It ended while this was on its way. */
   switch (frame->type) {
@@ -47,6 +46,7 @@ bool command_frame(const struct frame *frame) {
     case FRAME_EOF: inlet_end(&running->in); return true;
     case FRAME_CREDIT: return credit(running, frame);
     case FRAME_KILL: running_kill(running); return true;
+    case FRAME_SIZE: return frame->length == 4 && running_resize(running, get_u16(frame->payload), get_u16(frame->payload + 2));
     case FRAME_SIGNAL: running_signal(running, signal_number(frame->payload, frame->length)); return true;
   }
   return false;
@@ -113,27 +113,25 @@ static void exec(uint32_t id, uint8_t *body, size_t size, bool no_stdin) {
 }
 
 static int start(struct running *running, const struct request *request, enum launch_step *step) {
-  static int null = -1;
-  if (null < 0) null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, error = 0;
+  struct streams streams;
   *step = LAUNCH_FORK;
-  if (null < 0 || (!request->no_stdin && pipe2(in, O_CLOEXEC) != 0) || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
-    error = errno;
-  } else {
-    struct launch plan = {.argv = request->argv, .env = request->env, .cwd = request->cwd, .out = out[1], .err = err[1]};
-    plan.in = request->no_stdin ? null : in[0];
+  int error = streams_open(&streams, request);
+  if (error == 0) {
+    const int *theirs = streams.theirs;
+    struct launch plan = {.argv = request->argv, .env = request->env, .cwd = request->cwd, .in = theirs[0], .out = theirs[1], .err = theirs[2]};
+    plan.terminal = request->columns > 0;
     running->pid = launch(&plan, step);
     if (running->pid < 0) error = errno;
   }
-  const int theirs[] = {in[0], out[1], err[1]}, ours[] = {in[1], out[0], err[0]};
-  for (int i = 0; i < 3; i++) {
-    if (theirs[i] >= 0) close(theirs[i]);
-    if (error != 0 && ours[i] >= 0) close(ours[i]);
+  streams_close(streams.theirs);
+  if (error != 0) {
+    streams_close(streams.ours);
+    return error;
   }
-  if (error != 0) return error;
   const uint32_t windows[] = {request->stdout_window, request->stderr_window};
   running->script = request->script;
-  running_begin(running, ours, windows);
+  running->terminal = request->columns > 0;
+  running_begin(running, streams.ours, windows);
   return 0;
 }
 

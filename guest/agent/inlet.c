@@ -70,7 +70,7 @@ void inlets_turn(void) {
     inlet->queued = false;
     give(inlet);
     if (inlet->start < inlet->end) continue;
-    if (inlet->ending) inlet_close(inlet);
+    if (inlet->ending) inlet_close(inlet), inlet->ended = true;
     free(inlet->held);
     inlet->held = NULL;
     inlet->start = inlet->end = inlet->size = 0;

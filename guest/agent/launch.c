@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,6 +67,7 @@ static int child(void *argument) {
   dup2(launch->in, 0);
   dup2(launch->out, 1);
   dup2(launch->err, 2);
+  if (launch->terminal) ioctl(0, TIOCSCTTY, 0);
   shared->step = LAUNCH_CWD;
   if (launch->cwd && chdir(launch->cwd) != 0) {
     shared->fault = errno;

@@ -1,6 +1,7 @@
 /* Starts a program. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct launch {
@@ -8,6 +9,7 @@ struct launch {
   char **env;
   const char *cwd;
   int in, out, err; /* become 0, 1, 2 */
+  bool terminal;    /* `in` becomes the terminal of its session */
 };
 
 /* Where it failed. */

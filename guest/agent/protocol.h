@@ -40,6 +40,7 @@ enum frame_type {
   FRAME_BYE = 0x09,
   FRAME_PROOF = 0x0a,
   FRAME_KEY = 0x0b,
+  FRAME_SIZE = 0x0c,
   FRAME_FILES_FIRST = 0x10, /* up to FRAME_HEARD_LAST: files.h has them */
   FRAME_HEARD_LAST = 0x1f,
   /* guest to host */
@@ -56,7 +57,9 @@ enum frame_type {
 };
 
 enum exec_flag { EXEC_MORE = 1, EXEC_NO_STDIN = 2 };
-enum exec_field { FIELD_ARG = 'a', FIELD_SHELL = 's', FIELD_ENV = 'e', FIELD_CWD = 'd' };
+enum exec_field { FIELD_ARG = 'a', FIELD_SHELL = 's', FIELD_ENV = 'e', FIELD_CWD = 'd', FIELD_SCRIPT = 'p', FIELD_TERMINAL = 't' };
+
+static inline uint16_t get_u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
 
 static inline uint32_t get_u32(const uint8_t *at) {
   return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -50,14 +51,32 @@ void running_begin(struct running *running, const int ours[3], const uint32_t wi
   by_pid[(unsigned)running->pid % BUCKETS] = running;
   inlet_open(&running->in, running->id, ours[0]);
   outlet_open(&running->out, running, FRAME_STDOUT, ours[1], windows[0]);
-  outlet_open(&running->err, running, FRAME_STDERR, ours[2], windows[1]);
+  if (ours[2] >= 0) outlet_open(&running->err, running, FRAME_STDERR, ours[2], windows[1]);
 }
 
 /* Once it has been reaped, its pid may be somebody else's; then nobody of its own group is left. */
 static bool is_reachable(const struct running *running) { return !running->ended || kill(running->pid, 0) != 0; }
 
+/* On a terminal what is in front of it hears the signal, too: a shell gives each of its jobs a group of its own. */
 void running_signal(struct running *running, int number) {
-  if (number > 0 && is_reachable(running)) kill(-running->pid, number);
+  if (number <= 0 || !is_reachable(running)) return;
+  pid_t front = 0;
+  if (running->terminal && running->out.fd >= 0 && ioctl(running->out.fd, TIOCGPGRP, &front) == 0 && front > 1 && front != running->pid) kill(-front, number);
+  kill(-running->pid, number);
+}
+
+bool running_resize(struct running *running, uint16_t columns, uint16_t rows) {
+  const struct winsize size = {.ws_col = columns, .ws_row = rows};
+  if (!running->terminal || columns == 0 || rows == 0) return false;
+  if (running->out.fd >= 0) ioctl(running->out.fd, TIOCSWINSZ, &size);
+  return true;
+}
+
+void running_unplug(struct running *running) {
+  if (!running->terminal) return;
+  inlet_close(&running->in);
+  outlet_close(&running->out);
+  settle(running);
 }
 
 void running_kill(struct running *running) {

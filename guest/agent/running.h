@@ -13,6 +13,7 @@ struct running {
   uint32_t id;
   pid_t pid;
   int script; /* the text its shell reads, or -1 */
+  bool terminal; /* both its streams are one */
   bool ended, killed;
   int status;
   struct inlet in;
@@ -29,8 +30,13 @@ struct running *running_by_id(uint32_t id);
 /* NULL without memory. Either `running_begin` or `running_drop` is due. */
 struct running *running_new(uint32_t id);
 void running_drop(struct running *running);
-/* Its program runs: `pid` and `script` are set; `ours` are our ends of its pipes: input (or -1), output, errors. */
+/* Its program runs: `pid`, `script` and `terminal` are set; `ours` are our ends of its streams: input (or -1), output, errors (-1 with a terminal). */
 void running_begin(struct running *running, const int ours[3], const uint32_t windows[2]);
+
+/* False if there is no such size, or no terminal. */
+bool running_resize(struct running *running, uint16_t columns, uint16_t rows);
+/* Its terminal is taken away, as by a closed window: the kernel tells its session. */
+void running_unplug(struct running *running);
 
 void running_signal(struct running *running, int number);
 void running_kill(struct running *running);

@@ -17,12 +17,24 @@ export const complete: Action = {
     const [shell = ''] = given.operands
     const words = shell === 'bash' ? bashWords(given.rest?.[0] ?? '') : (given.rest ?? [])
     const { typed, lead, words: known, of, operands } = await candidatesOf(words)
-    const names = of === undefined ? [] : await namesOf(invocation, of, operands)
+    const names = of === undefined ? [] : of === 'file' ? await filesOf(invocation, typed.slice(lead.length)) : await namesOf(invocation, of, operands)
     const found = [...known, ...names.map((name) => lead + name)].filter((candidate) => candidate.startsWith(typed))
     // A name with anything else in it could end up as a command on somebody's line.
     const harmless = found.filter((candidate) => /^[\w.,:/=@+-]+$/.test(candidate))
     if (harmless.length > 0) await print(harmless.map((candidate) => (shell === 'bash' ? afterBreak(candidate, typed) : candidate)).join('\n'))
   },
+}
+
+/** Files and directories here that the typed part of a path can become. */
+async function filesOf({ terminal }: Invocation, typed: string): Promise<string[]> {
+  try {
+    const files = await terminal.files()
+    const dir = typed.slice(0, typed.lastIndexOf('/') + 1)
+    const names = (await files.list(dir === '' ? '.' : dir)).filter((name) => (dir + name).startsWith(typed) && (!name.startsWith('.') || typed !== dir))
+    return await Promise.all(names.map(async (name) => dir + name + ((await files.stat(dir + name, { follow: true }))?.type === 'directory' ? '/' : '')))
+  } catch {
+    return []
+  }
 }
 
 /** What there is of a kind, asked from whoever knows it. Who does not answer in time knows nothing. */

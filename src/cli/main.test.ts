@@ -160,9 +160,12 @@ shows('env-apply-screen', 'env apply -f env.yaml --dry-run', { env: envs, image:
 shows('env-apply', 'env apply -f env.yaml --yes', { env: envs, image: images, files: { 'env.yaml': file }, steps: [task('demo', { state: 'done' }), task('new', { state: 'failed', problem: problem('exhausted', 'no host claimed it within 10 min', { subject: 'vm/new.0' }) })] })
 shows('env-export', 'env export demo none', { env: envs })
 shows('image-list', 'image list', { image: images })
+shows('image-list-archs', 'image list', { image: [...images, imageOf('micro-s390x', { arch: 's390x', buildable: false })] })
 shows('image-recipes', 'image recipes', { image: images })
 shows('image-show', 'image show micro none', { image: images })
 shows('image-show-json', 'image show micro --json', { image: images })
+shows('image-build-arch', 'image build micro --arch s390x', { frames: [{ type: 'built', host: 'h1', image: 'micro-s390x' }], screen })
+shows('image-build-no-arch', 'image build micro --arch vax')
 shows('image-build', 'image build micro', { frames: [{ type: 'note', host: 'h1', text: 'unpacking' }, { type: 'built', host: 'h1', image: 'micro' }] })
 const found = (check: string, state: 'good' | 'poor' | 'bad', message: string, more: object = {}): SessionFrame => ({ type: 'finding', host: 'h1', finding: { check, state, message, ...more } })
 const leak: SessionFrame = { type: 'leak', host: 'h1', leak: { kind: 'tap', subject: 'tt1abc', why: 'its name has the mark of this server, and no VM has it' } }

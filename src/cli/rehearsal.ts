@@ -2,6 +2,7 @@ import { type ManualWorld, manualWorld } from '../base/manual-world.ts'
 import { type Endpoint, endpointText } from '../base/endpoint.ts'
 import type { TerminalSize } from '../model/session.ts'
 import { main } from './main.ts'
+import { rehearsedFiles } from './rehearsed-files.ts'
 import { type Script, type ScriptedCloud, scriptedCloud } from './scripted-cloud.ts'
 import type { Screen, Shown, Terminal } from './terminal.ts'
 
@@ -37,6 +38,8 @@ export interface Played {
   /** The file of settings afterwards. */
   config?: string
   profiles: Record<string, string>
+  /** The files afterwards. */
+  files: Record<string, string>
   /** Where it connected to, with which token, and which fingerprint it wants to see. */
   connected: { server: string; token: string; fingerprint?: string }[]
   cloud: ScriptedCloud
@@ -49,6 +52,7 @@ const longestMs = 300_000
 export async function rehearse(args: string | readonly string[], stage: Stage = {}): Promise<Played> {
   const world: ManualWorld = manualWorld()
   const cloud = scriptedCloud(stage, world)
+  const files = rehearsedFiles(stage.files ?? {})
   const pieces: Played['pieces'] = []
   const controller = new AbortController()
   const played = { connected: [] as Played['connected'], config: stage.config instanceof Error ? undefined : stage.config, profiles: { ...stage.profiles } }
@@ -85,6 +89,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
       write: (text) => void (played.config = text),
     },
     readFile: (path) => stage.files?.[path] ?? absent(path),
+    files: async () => files,
     ownToken(server: Endpoint) {
       const token = stage.tokens?.[endpointText(server)]
       const fingerprint = stage.fingerprints?.[endpointText(server)]
@@ -114,7 +119,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     await world.advance(50)
   }
   const textOf = (to: 'out' | 'err') => pieces.flatMap((piece) => (piece.to === to ? [piece.text] : [])).join('')
-  return { ...played, status: await running, out: textOf('out'), err: textOf('err'), pieces, cloud }
+  return { ...played, files: files.texts(), status: await running, out: textOf('out'), err: textOf('err'), pieces, cloud }
 }
 
 async function* typed(keys: readonly string[]): AsyncGenerator<Uint8Array> {

@@ -110,6 +110,18 @@ test('[D02] one VM must fit one host, whatever they have together', () => {
   assert.match(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [host({}), host({})], subject: 'env/demo' })).message, /one VM of micro wants 1.5 GB of memory, the largest host has 1 GB/)
 })
 
+test('[H06 H08] what no host has a processor for is refused, with what to install; a host that says nothing of processors is asked', () => {
+  const foreign = new Map([['micro-arm64', image({ arch: 'arm64' })]])
+  const spec = resolved(checkedSpec({ groups: [{ image: 'micro-arm64' }] }, 'env/demo'), foreign, { limits: defaultLimits, broken, subject: 'env/demo' })
+  const offering = (features: Record<string, string>): HostRecord => ({ ...host({}), images: Object.fromEntries(foreign), engines: [{ name: 'qemu', version: '7', features }, { name: 'other', version: '1', features: { archs: 'arm64' } }] })
+  const admitted = (...hosts: HostRecord[]) => admit(spec, { before: nothing, used: nothing, hosts, subject: 'env/demo' }).vms
+  const poor = offering({ archs: 'amd64 i386', lacks: 'arm64:qemu-system-arm s390x:qemu-system-misc' })
+  const error = refusal(() => admitted(poor))
+  assert.deepEqual([error.code, error.message, error.remedy], ['unsupported', 'no host fits, because none runs guests for arm64, and micro-arm64 is for that processor', 'install qemu-system-arm on a host: apt-get install qemu-system-arm'])
+  assert.equal(refusal(() => admitted(offering({ archs: 'amd64' }))).remedy, 'see `tt status --server`')
+  assert.deepEqual([admitted(offering({ archs: 'amd64 arm64' })), admitted(poor, offering({ archs: 'arm64' })), admitted(offering({}))], [1, 1, 1])
+})
+
 test('no host, and no host with the engine, are told apart', () => {
   const spec = resolve({ groups: [{ prefix: 'micro' }] })
   assert.equal(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [], subject: 'env/demo' })).code, 'unavailable')

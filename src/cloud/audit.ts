@@ -61,7 +61,7 @@ const subjectMax = 300
 
 /** The VMs a session is for, as people write them. */
 function subjectOf(request: SessionRequest): string {
-  if (!('vms' in request)) return request.type === 'build' ? `image/${request.image}` : request.type
+  if (!('vms' in request)) return request.type === 'build' ? `image/${request.image}` : request.type === 'import' ? `image/${request.image.name}` : request.type
   const { envs, indices } = request.vms
   return envs.map((env) => (indices?.length ? `vm/${env}.${indices.slice(0, 10).join(',')}` : `env/${env}`)).join(' ')
 }

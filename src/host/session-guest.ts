@@ -29,17 +29,18 @@ export async function entered(parts: WaysIn, { target, via, limitMs = greetingMs
   const ways = record?.ways ?? images.get(target.image)?.spec.ways
   const console = `tt env console ${target.vm}`
   if (ways?.length === 0) fail('unsupported', `nothing in a guest of ${target.image} takes commands or files: its image names no agent, no ssh and no other way in`, { remedy: `its serial line is open: \`${console}\`` })
-  if (via !== undefined && ways && !ways.includes(via)) fail('unsupported', `a guest of ${target.image} has no way in by ${via}, but by ${ways.join(', ')}`)
+  if (via !== undefined && ways && !ways.includes(via)) fail('unsupported', `a guest of ${target.image} has no way in by ${via}, but by ${ways.join(' and ')}`)
   if (record?.state === 'failed') fail('failed', `it could not be made: ${record.problem?.message ?? 'no reason is known'}`)
   if (record?.state === 'stopped') fail('not_ready', record.problem?.message ?? 'the guest does not run', { remedy: 'see what it printed: `tt env logs`' })
-  if (record?.guest?.state === 'lost' && via === undefined) fail('unavailable', 'the guest answered once and is silent now: it hangs, or what takes commands in it has ended', { remedy: `see what it prints: \`${console}\`` })
-  const channel = guests.get(target.id) ?? fail('not_ready', 'the guest is not running', { remedy: 'see `tt env show`' })
-  if (!guests.answered(target.id)) await greeted(channel, { world, signal, limitMs: Math.min(limitMs, greetingMs) })
-  return channel
+  if (guests.status(target.id)?.state === 'lost' && via === undefined) fail('unavailable', 'the guest answered once and is silent now: it hangs, or what takes commands in it has ended', { remedy: `see what it prints: \`${console}\`` })
+  const channel = guests.get(target.id, via) ?? fail('not_ready', 'the guest is not running', { remedy: 'see `tt env show`' })
+  if (via === undefined && guests.answered(target.id)) return channel
+  await greeted(channel, { via, world, signal, limitMs: Math.min(limitMs, greetingMs) })
+  return guests.get(target.id, via) ?? channel
 }
 
-async function greeted(channel: Channel, { world, signal, limitMs }: { world: World; signal: AbortSignal; limitMs: number }): Promise<void> {
-  const late = new TtError({ code: 'not_ready', message: `the guest has not answered within ${limitText(limitMs)}: it is still booting, or hangs`, remedy: 'see what it prints: `tt env logs`' })
+async function greeted(channel: Channel, { via, world, signal, limitMs }: { via?: Way; world: World; signal: AbortSignal; limitMs: number }): Promise<void> {
+  const late = new TtError({ code: 'not_ready', message: `the guest has not answered within ${limitText(limitMs)}${via === undefined ? '' : ` by ${via}`}: it is still booting, or hangs`, remedy: 'see what it prints: `tt env logs`' })
   using limit = deadline(world, limitMs, signal, late)
   await channel.ready({ signal: limit.signal })
 }

@@ -43,6 +43,8 @@ export interface ServerGround extends AsyncDisposable {
   gone(): Promise<void>
   tt(...args: string[]): Promise<Said>
   json(...args: string[]): Promise<unknown>
+  /** Of the server that was started last. */
+  pid(): number
   /** The letters that name its things on the machine. */
   mark(): string
   log(): string
@@ -74,6 +76,7 @@ export function serverGround(flags: string[] = []): ServerGround {
     port,
     launch,
     log,
+    pid: () => child?.pid ?? assert.fail('no server was started'),
     tt,
     async start(more) {
       const started = launch(more)

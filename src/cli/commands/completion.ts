@@ -5,7 +5,7 @@ import type { Action } from '../invocation.ts'
 export const completion: Action = {
   operands: [{ name: 'bash|zsh|fish' }],
   flags: [],
-  details: ['It completes commands, flags, and, from the server, the names of ENVs and images.'],
+  details: ['It completes commands, flags, and, from the server, the names of ENVs and images; where a file of yours is meant, files.'],
   examples: [
     { line: 'source <(tt completion bash)', about: 'in ~/.bashrc' },
     { line: 'source <(tt completion zsh)', about: 'in ~/.zshrc, after compinit' },
@@ -27,7 +27,7 @@ export const scripts = {
   while IFS= read -r candidate; do
     COMPREPLY+=("$candidate")
   done < <("$1" __complete bash -- "\${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
-  if [ "\${#COMPREPLY[@]}" -eq 1 ] && [[ \${COMPREPLY[0]} == *= ]]; then
+  if [ "\${#COMPREPLY[@]}" -eq 1 ] && [[ \${COMPREPLY[0]} == *[=/] ]]; then
     compopt -o nospace
   fi
 }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SessionFrame } from '../../model/session.ts'
 import { rehearse } from '../rehearsal.ts'
-import { envOf } from '../specimens.ts'
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const talks: SessionFrame[] = [{ type: 'begin', vm: 'demo.0', image: 'micro' }, { type: 'stdout', vm: 'demo.0', data: bytes('login: ') }]
@@ -20,12 +19,9 @@ test('a guest that ends ends it, with its status', async () => {
   assert.match(err, /tt: demo.0: the VM has stopped \(unavailable\)/)
 })
 
-test('the name of a VM is understood, and several VMs are no one', async () => {
+test('the name of a VM is understood', async () => {
   const { cloud } = await rehearse('env console demo.3 --scrollback 1m', { frames: [{ type: 'exit', vm: 'demo.3', code: 0 }], keys: [] })
   assert.deepEqual(cloud.opened, [{ type: 'console', vms: { envs: ['demo'], indices: [3] }, scrollbackBytes: 1_048_576 }])
-  const many = await rehearse('env console demo', { env: [envOf('demo')], keys: [] })
-  assert.deepEqual([many.status, many.cloud.opened], [2, []])
-  assert.match(many.err, /a console is one VM's, and demo has several \(invalid\)\n  name one: `tt env console demo\.0`/)
 })
 
 test('a scrollback that is none is refused', async () => {

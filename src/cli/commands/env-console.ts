@@ -3,7 +3,7 @@ import { shown } from '../../model/names.ts'
 import { attached } from '../attached.ts'
 import { bracketEscape } from '../escape.ts'
 import type { Action } from '../invocation.ts'
-import { isOneAtMost, oneOrMore, selectionFlags, selectionOf } from '../vm-selection.ts'
+import { selectionFlags, selectionOf } from '../vm-selection.ts'
 import { keyboardOf } from '../vm-terminal.ts'
 
 /** `tt env console NAME`. */
@@ -18,8 +18,6 @@ export const console: Action = {
     const scrollbackBytes = bytesOf(given.one('scrollback') ?? '64k')
     const cloud = await invocation.cloud()
     using keyboard = keyboardOf(terminal, 'see `tt env logs`, or `tt env run --stdin`')
-    const [name = ''] = vms.envs
-    if (!isOneAtMost(vms) && (await oneOrMore(cloud, vms, call)) > 1) fail('invalid', `a console is one VM's, and ${name} has several`, { subject: `env/${name}`, remedy: `name one: \`tt env console ${name}.0\`` })
     const escape = bracketEscape()
     const session = await cloud.open({ type: 'console', vms, scrollbackBytes }, call)
     await invocation.note(escape.hint)

@@ -7,12 +7,12 @@ import { eachOf, tellOutcomes } from '../several.ts'
 /** Files of some GB are gone in a moment; a host that is away may keep an image for longer. */
 const goneWithinMs = 30_000
 
-/** `tt image del NAME…`: images that were kept from disks. */
+/** `tt image del NAME…`: images that were imported, or kept from disks. */
 export const del: Action = {
   operands: [{ name: 'NAME', many: true, of: 'image' }],
   flags: [{ long: 'no-wait', about: 'Do not wait until it is gone' }],
-  details: ['Images that are kept disks of your ENVs can be deleted, while no VM is made from them. What lies in an image path is the operator\'s: take its files away.'],
-  examples: [{ line: 'tt image del kept/demo/0-1a2b3c4d', about: 'delete the kept disk of demo.0' }],
+  details: ['Images that are kept disks of your ENVs can be deleted, and by admins those that were imported, while no VM is made from them. What lies in an image path is the operator\'s: take its files away.'],
+  examples: [{ line: 'tt image del kept/demo/0-1a2b3c4d', about: 'delete the kept disk of demo.0' }, { line: 'tt image del debian', about: 'delete an image that was imported' }],
   async run(invocation) {
     const cloud = await invocation.cloud()
     const outcomes = await eachOf(invocation, [...new Set(invocation.given.operands)], async (name) => {

@@ -32,10 +32,10 @@ const boards: Partial<Record<Arch, Board>> = {
   mips64el: { ...linux, emulator: 'qemu-system-mips64el', debianPackage: 'qemu-system-mips', machine: 'malta', cpuModel: '5KEc', suffix: 'pci', console: 'ttyS0', places: 8, cpuMax: 1, memMaxMb: 2048 },
   mipsel: { ...linux, emulator: 'qemu-system-mipsel', debianPackage: 'qemu-system-mips', machine: 'malta', cpuModel: '24Kf', suffix: 'pci', console: 'ttyS0', places: 8, cpuMax: 1, memMaxMb: 2048 },
   // Of what the machine promises by default TCG has only the broken kinds; with vof there is no firmware to wait for.
-  ppc64el: { ...linux, emulator: 'qemu-system-ppc64', debianPackage: 'qemu-system-ppc', machine: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off', cpuModel: 'power9', suffix: 'pci', console: 'hvc0', cpuMax: 64 },
+  ppc64el: { ...linux, emulator: 'qemu-system-ppc64', debianPackage: 'qemu-system-ppc', machine: 'pseries,x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off', cpuModel: 'power9', suffix: 'pci', console: 'hvc0', cpuMax: 64 },
   riscv64: { ...linux, emulator: 'qemu-system-riscv64', debianPackage: 'qemu-system-misc', machine: 'virt', cpuModel: 'rv64', suffix: 'pci', console: 'ttyS0', cmdlineMax: 1023, cpuMax: 8 },
   s390x: { ...linux, emulator: 'qemu-system-s390x', debianPackage: 'qemu-system-misc', machine: 's390-ccw-virtio', cpuModel: 'max', suffix: 'ccw', console: 'ttysclp0', cmdlineMax: 895, cpuMax: 64 },
-  sparc: { ...linux, emulator: 'qemu-system-sparc', debianPackage: 'qemu-system-sparc', machine: 'SS-5', cpuModel: 'Fujitsu-MB86904', console: 'ttya', cmdlineMax: 255, places: 0, cpuMax: 1, memMaxMb: 256 },
+  sparc: { ...linux, emulator: 'qemu-system-sparc', debianPackage: 'qemu-system-sparc', machine: 'SS-5', cpuModel: 'Fujitsu-MB86904', console: 'ttya', cmdlineMax: 255, places: 3, cpuMax: 1, memMaxMb: 256 },
 }
 
 /** The board for a processor; undefined for x86, whose machines an image chooses. */

@@ -50,6 +50,10 @@ const golden: Record<string, [Plan, Machine]> = {
   'q35-disk': [debian, { ...machine, blockDevices: new Set(['/dev/vg/demo.2']) }],
   'q35-seed': [{ ...debian, seed: { 'meta-data': 'instance-id: a\n', 'user-data': '#cloud-config\n' } }, machine],
   'q35-kernel': [{ ...micro, options: { machine: { type: 'q35' }, cache: 'unsafe' } }, machine],
+  // An accelerator is for guests of the host's own processor.
+  ...Object.fromEntries((['arm64', 'armhf', 'mips64el', 'mipsel', 'ppc64el', 'riscv64', 's390x'] as const).map((arch) => [`arch-${arch}`, [{ ...micro, arch, cpu: 1 }, { ...machine, accel: 'kvm' }]] as const)),
+  'arch-i386': [{ ...micro, arch: 'i386' }, { ...machine, accel: 'kvm' }],
+  'arch-sparc': [{ ...demoOs, arch: 'sparc', options: {}, nics: [tap] }, machine],
 }
 
 for (const [name, [plan, on]] of Object.entries(golden))
@@ -94,6 +98,13 @@ const broken: Record<string, [Partial<Plan>, RegExp]> = {
   'parts of a microvm for a q35': [{ options: { machine: { type: 'q35', acpi: false } } }, /machine.acpi/],
   'a microvm that boots a disk': [{ boot: 'disk', options: { machine: { type: 'microvm' } } }, /firmware/],
   'a screen for a microvm': [{ options: { vnc: true } }, /screen/],
+  'a PC for a processor that is none': [{ arch: 'arm64', options: { machine: { type: 'q35' } } }, /machine is for amd64 and i386/],
+  'a screen for a board that has none': [{ arch: 's390x', options: { vnc: true } }, /vnc is for amd64/],
+  'more processors than the board has': [{ arch: 'mipsel', cpu: 2 }, /1 processor, not 2.*malta/],
+  'more memory than the board has': [{ arch: 'armhf', cpu: 1, memMb: 4096 }, /3072 MB of memory at most/],
+  'a longer command line than the processor takes': [{ arch: 's390x', cpu: 1, cmdline: 'x'.repeat(900) }, /895/],
+  'more disks than the board has places': [{ arch: 'mips64el', cpu: 1, disks: Array.from({ length: 8 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /6 disks/],
+  'a disk on a board without virtio': [{ arch: 'sparc', cpu: 1 }, /no disk and no agent/],
   'a cache that is none': [{ options: { cache: 'none' } }, /writeback.*direct.*unsafe/],
   'a processor with a blank': [{ options: { cpuModel: 'max -monitor stdio' } }, /cpuModel/],
 }
@@ -107,6 +118,9 @@ for (const [what, [change, says]] of Object.entries(broken))
 
 test('a saved state is unsupported', () =>
   assert.throws(() => checked({ ...micro, from: { dir: '/x', engine: 'qemu', version: '7' } }), { code: 'unsupported' }))
+
+test('a disk with a boot loader is unsupported where there is no firmware for it', () =>
+  assert.throws(() => checked({ ...micro, arch: 'arm64', boot: 'disk', options: {} }), (fault) => fault instanceof TtError && fault.code === 'unsupported' && /arm64 starts from a kernel/.test(fault.message)))
 
 test('the network of a user-mode card', () => {
   assert.deepEqual(userNet(user), { network: '10.0.2.0/24', dns: '10.0.2.3' })

@@ -1,0 +1,188 @@
+import { background } from '../../../base/background.ts'
+import type { Call } from '../../../model/call.ts'
+import { asTtError, fail, problemOf, TtError } from '../../../model/errors.ts'
+import type { Guest } from '../channel.ts'
+import { hostKeyOf } from './host-key.ts'
+import { type Login, login } from './login.ts'
+
+/** The connection to one guest, made anew whenever it breaks; and further ones while many commands run, as OpenSSH takes ten over each (MaxSessions). */
+export interface Connection extends AsyncDisposable {
+  readonly closed: AbortSignal
+  /** The connection, once there is one. */
+  ready(call?: Call): Promise<Login>
+  /** One with room for a command, which is counted until it is given back. */
+  take(call?: Call): Promise<Login>
+  giveBack(login: Login): void
+  broken(call: Call): Promise<void>
+}
+
+/** Of OpenSSH's ten, some are left for files and for what ends a command. */
+const commandsEach = 7
+const connectionsMost = 16
+/** Between tries; `wanted` is the most while somebody waits. A server that refused the key is asked rarely: some count that against the caller. */
+const pauseMs = { first: 50, wanted: 500, last: 3000, denied: 5000 }
+const idleMs = 5000
+
+export function connection(guest: Guest): Connection {
+  const { world, log } = guest
+  const closing = new AbortController()
+  const work = background((what, fault) => log.error('ssh to a guest ended', { what, fault: String(fault) }))
+  const waiting = new Set<{ resolve: (login: Login) => void; reject: (why: unknown) => void }>()
+  const breaks = new Set<() => void>()
+  const others = new Set<Login>()
+  const queue: (() => void)[] = []
+  let main: Login | undefined
+  let opening = 0
+  let hurry: (() => void) | undefined
+  let lastFault: TtError | undefined
+  const hostKey = lazily(() => hostKeyOf(guest))
+
+  const keepConnected = async (signal: AbortSignal) => {
+    let pause = pauseMs.first
+    while (!signal.aborted) {
+      try {
+        main = await login(guest, await hostKey(), signal)
+        lastFault = undefined
+        pause = pauseMs.first
+        for (const one of waiting) one.resolve(main)
+        waiting.clear()
+        const why = await main.ended
+        main = undefined
+        log.debug('ssh to the guest broke', { why })
+        for (const tell of breaks) tell()
+        breaks.clear()
+      } catch (thrown) {
+        if (signal.aborted) return
+        lastFault = asTtError(thrown)
+        // What waiting does not mend is told at once.
+        if (lastFault.code === 'unsupported' || (lastFault.code === 'denied' && lastFault.remedy !== undefined)) {
+          for (const one of waiting) one.reject(lastFault)
+          waiting.clear()
+        }
+      }
+      await rest(lastFault?.code === 'denied' ? pauseMs.denied : waiting.size > 0 ? Math.min(pause, pauseMs.wanted) : pause, signal)
+      pause = Math.min(pause * 2, pauseMs.last)
+    }
+  }
+  /** Waits, or until somebody is in need of the guest. */
+  const rest = async (ms: number, signal: AbortSignal) => {
+    const wake = new AbortController()
+    hurry = () => wake.abort()
+    await world.sleep(ms, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
+    hurry = undefined
+  }
+
+  const ready = (call?: Call): Promise<Login> => {
+    if (call?.signal?.aborted) return Promise.reject(asTtError(call.signal.reason))
+    if (closing.signal.aborted) return Promise.reject(closing.signal.reason as TtError)
+    if (main && !main.over) return Promise.resolve(main)
+    if (lastFault?.code !== 'denied') hurry?.()
+    const { promise, resolve, reject } = Promise.withResolvers<Login>()
+    const one = { resolve, reject }
+    const give = () => reject(withReason(asTtError(call?.signal?.reason), lastFault))
+    waiting.add(one)
+    call?.signal?.addEventListener('abort', give, { once: true })
+    return promise.finally(() => {
+      waiting.delete(one)
+      call?.signal?.removeEventListener('abort', give)
+    })
+  }
+
+  const next = () => queue.shift()?.()
+  const another = async (call?: Call): Promise<Login> => {
+    opening++
+    try {
+      const made = await login(guest, await hostKey(), closing.signal)
+      others.add(made)
+      work.run('another', async () => {
+        await made.ended
+        others.delete(made)
+        next()
+      })
+      if (!call?.signal?.aborted) return made
+      leaveIdle(made)
+      throw asTtError(call.signal.reason)
+    } finally {
+      opening--
+    }
+  }
+  const leaveIdle = (one: Login) =>
+    world.after(idleMs, () => {
+      if (one.busy === 0) one.end()
+    })
+  const take = async (call?: Call): Promise<Login> => {
+    const first = await ready(call)
+    const free = [first, ...others].find((one) => one.busy < commandsEach && !one.over)
+    if (free) {
+      free.busy++
+      return free
+    }
+    if (1 + others.size + opening >= connectionsMost) {
+      await turn(call)
+      return take(call)
+    }
+    const made = await another(call)
+    made.busy++
+    return made
+  }
+  /** Waits until some command has ended. */
+  const turn = (call?: Call): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const go = () => {
+        call?.signal?.removeEventListener('abort', give)
+        resolve()
+      }
+      const give = () => {
+        queue.splice(queue.indexOf(go), 1)
+        reject(asTtError(call?.signal?.reason))
+      }
+      call?.signal?.addEventListener('abort', give, { once: true })
+      queue.push(go)
+    })
+
+  work.run('ssh', keepConnected)
+  return {
+    closed: closing.signal,
+    ready,
+    take,
+    giveBack(one) {
+      one.busy--
+      if (one.busy === 0 && one !== main) leaveIdle(one)
+      next()
+    },
+    broken: (call) =>
+      new Promise((resolve) => {
+        breaks.add(resolve)
+        call.signal?.addEventListener('abort', () => (breaks.delete(resolve), resolve()), { once: true })
+      }),
+    async [Symbol.asyncDispose]() {
+      const why = new TtError({ code: 'unavailable', message: 'the channel to the guest was closed' })
+      closing.abort(why)
+      for (const one of waiting) one.reject(why)
+      waiting.clear()
+      main?.end()
+      for (const one of others) one.end()
+      for (let go = queue.shift(); go; go = queue.shift()) go()
+      await work[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Who gave up waiting is told what the last try met, unless he did not want to wait at all. */
+function withReason(reason: TtError, lastFault?: TtError): TtError {
+  if (!lastFault || reason.code === 'cancelled') return reason
+  return new TtError({ ...problemOf(reason), message: `${reason.message} (ssh: ${lastFault.message})` }, reason)
+}
+
+function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => (made ??= make().catch((fault: unknown) => {
+    made = undefined
+    throw fault
+  }))
+}
+
+/** A server that would not open one channel more. */
+export const isFull = (fault: unknown): boolean => fault instanceof Error && /Channel open failure/.test(fault.message)
+
+export const refusedChannel = (fault: unknown): never => fail('unavailable', `the guest's server of ssh opens no channel: ${(fault as Error).message}`, { cause: fault })

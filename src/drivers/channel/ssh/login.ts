@@ -1,0 +1,111 @@
+import { createConnection, type Socket } from 'node:net'
+import type { Client as SshClient, ClientChannel, ClientErrorExtensions, PseudoTtyOptions } from 'ssh2'
+import { fail, TtError } from '../../../model/errors.ts'
+import type { Guest } from '../channel.ts'
+import type { HostKey } from './host-key.ts'
+
+/** One connection to a guest's server of ssh, logged in. */
+export interface Login {
+  readonly client: SshClient
+  /** Commands that run over it. */
+  busy: number
+  /** Why it ended, once it has. */
+  readonly ended: Promise<string>
+  readonly over: boolean
+  /** Opens a channel with a command. */
+  exec(text: string, pty?: PseudoTtyOptions): Promise<ClientChannel>
+  end(): void
+}
+
+/** A guest whose processor is emulated takes seconds for a login, and more while it boots. */
+const patienceMs = 20_000
+const connectMs = 5000
+/** What a server says by itself: three of these without an answer, and the guest is gone. */
+const keepalive = { keepaliveInterval: 10_000, keepaliveCountMax: 3 }
+/** Everything that a key of this type may sign with: https://www.rfc-editor.org/rfc/rfc8332 */
+const signing: Record<string, string[]> = { 'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256', 'ssh-rsa'] }
+
+/** Enters the guest as root with the key of its ENV, and nothing else: no agent, no password, nobody's files. Refuses with `denied` a guest whose host key is another than before. */
+export async function login(guest: Guest, hostKey: HostKey, signal: AbortSignal): Promise<Login> {
+  const at = guest.address(22) ?? fail('unsupported', 'port 22 of this guest is not reached from its host', { remedy: 'make its ENV with `-p 22`' })
+  const { Client } = (await import('ssh2').catch((fault: unknown) => fail('unsupported', 'the library ssh2 is not installed beside this server', { remedy: 'install tt anew', cause: fault }))).default
+  const { privateKey } = await guest.sshKey({ signal })
+  const socket = await connected(at, signal)
+  const client = new Client()
+  const { promise, resolve, reject } = Promise.withResolvers<Login>()
+  const { promise: ended, resolve: setEnded } = Promise.withResolvers<string>()
+  let over = false
+  let lastFault = 'the connection to the guest broke'
+  let strange = false
+  const end = () => {
+    client.end()
+    // A guest that is frozen would never close its side.
+    guest.world.after(1000, () => socket.destroy())
+  }
+  const abort = () => socket.destroy()
+  client.on('error', (fault: Error & ClientErrorExtensions) => {
+    lastFault = fault.message
+    if (strange) return reject(hostKey.refusal())
+    const denied = fault.level === 'client-authentication'
+    reject(new TtError({ code: denied ? 'denied' : 'unavailable', message: denied ? "the guest's root does not let the key of its ENV in" : `the guest speaks no ssh that can be understood: ${fault.message}` }, fault))
+    socket.destroy()
+  })
+  socket.on('close', () => {
+    over = true
+    signal.removeEventListener('abort', abort)
+    reject(new TtError({ code: 'unavailable', message: lastFault }))
+    setEnded(lastFault)
+  })
+  client.on('ready', () => {
+    signal.removeEventListener('abort', abort)
+    resolve({ client, busy: 0, ended, exec: (text, pty) => opened(client, text, pty), end, get over() { return over } })
+  })
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  const known = hostKey.type
+  client.connect({
+    sock: socket,
+    username: 'root',
+    privateKey,
+    authHandler: ['publickey'],
+    readyTimeout: patienceMs,
+    ...keepalive,
+    ...(known === undefined ? {} : { algorithms: { serverHostKey: { prepend: signing[known] ?? [known], append: [], remove: [] } as never } }),
+    hostVerifier: (key: Buffer) => {
+      strange = !hostKey.check(key)
+      return !strange
+    },
+  })
+  return promise
+}
+
+async function connected(at: { host: string; port: number }, signal: AbortSignal): Promise<Socket> {
+  const socket = createConnection({ ...at, noDelay: true, timeout: connectMs })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  socket.once('connect', resolve).on('error', reject)
+  socket.once('timeout', () => socket.destroy(new Error(`no answer within ${connectMs / 1000} s`)))
+  const abort = () => socket.destroy(new Error('the channel was closed'))
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    await promise
+  } catch (fault) {
+    fail('unavailable', `port 22 of the guest does not answer: ${(fault as Error).message}`, { cause: fault })
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+  socket.setTimeout(0)
+  return socket
+}
+
+const opened = (client: SshClient, text: string, pty?: PseudoTtyOptions): Promise<ClientChannel> =>
+  new Promise((resolve, reject) => {
+    try {
+      client.exec(text, pty ? { pty } : {}, (fault, channel) => {
+        if (fault) reject(fault)
+        else resolve(channel)
+      })
+    } catch (fault) {
+      reject(fault) // It is not connected any more.
+    }
+  })
