@@ -1,5 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Cloud } from '../src/model/cloud.ts'
 import type { SessionInput } from '../src/model/session.ts'
 import { runIn } from './env.ts'
@@ -21,11 +23,20 @@ export async function startOpenssh(cloud: Cloud, env: string): Promise<void> {
     'mkdir -p /run/sshd && chmod 755 /run/sshd',
     'grep -q ^sshd: /etc/passwd || echo sshd:x:100:65534::/run/sshd:/bin/false >>/etc/passwd',
     `printf '%s\\n' ${config.map((line) => `'${line}'`).join(' ')} >/etc/openssh-config`,
-    '[ -s /etc/openssh-key ] || dropbearkey -t ed25519 -f /etc/openssh-key.db >/dev/null && dropbearconvert dropbear openssh /etc/openssh-key.db /etc/openssh-key >/dev/null 2>&1',
-    'chmod 600 /etc/openssh-key',
+    `umask 077; echo '${hostKey()}' >/etc/openssh-key`,
     `${program} -f /etc/openssh-config </dev/null >/dev/null 2>&1`,
   ]
   await runIn(cloud, env, { shell: start.join('\n') })
+}
+
+function hostKey(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'tt-bench-key-'))
+  try {
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(dir, 'key')])
+    return readFileSync(join(dir, 'key'), 'utf8').trim()
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
 }
 
 async function unpack(cloud: Cloud, env: string, archive: Uint8Array): Promise<void> {

@@ -24,6 +24,7 @@ export async function calledOn(cloud: Cloud, { args, signal = new AbortControlle
     sameSink: () => false,
     input: async function* () {},
     keyboard: () => undefined,
+    doors: nothing,
     variables: {},
     config: { path: '/nowhere', read: () => undefined, write: nothing },
     readFile: nothing,

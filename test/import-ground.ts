@@ -1,15 +1,24 @@
 import { createHash } from 'node:crypto'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { realWorld } from '../src/base/world.ts'
+import { convert, type Conversion } from '../src/host/import-conversion.ts'
 import type { Cloud } from '../src/model/cloud.ts'
 import type { ImageOrder, SessionFrame, SessionInput } from '../src/model/session.ts'
 
 export const MiB = 1 << 20
+
+/** Options of a test that needs the program, which is skipped with its reason where that is missing. */
+export function needing(program: string, timeout = 120_000): { timeout: number; skip?: string } {
+  const { error } = spawnSync(program, ['--version'])
+  return { timeout, ...(error ? { skip: `${program} cannot be run: ${error.message}` } : {}) }
+}
 
 export const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -65,6 +74,16 @@ export function disks() {
   }
 }
 
+/** The user whose rights disks are read with in tests that root runs. */
+export const stranger = 0x7e57 << 8
+
+/** The conversion alone, without the look at the header that comes before. */
+export async function converted(path: string, to: string, more: Partial<Conversion> = {}): Promise<unknown> {
+  await using source = await open(path)
+  await using target = await open(to, 'w+', 0o600)
+  return await convert({ source, kind: 'raw', target, ...(process.getuid?.() === 0 ? { uid: stranger } : {}), diskLimitBytes: 2 ** 40, room: async () => 2 ** 40, onBytes: () => undefined, subject: 'image/x', world: realWorld, ...more })
+}
+
 /** What became of an import: all its frames, and what the last said. */
 export interface Outcome {
   frames: SessionFrame[]
@@ -89,8 +108,9 @@ export async function imported(cloud: Cloud, image: ImageOrder, bytes?: Buffer, 
   await using session = await cloud.open({ type: 'import', image, ...(sending.hosts ? { hosts: sending.hosts } : {}) }, { signal: sending.signal })
   const outcome: Outcome = { frames: [], wants: [], built: [] }
   const writer = session.input.getWriter()
-  const write = (input: SessionInput) => writer.write(input).catch(() => undefined)
-  if (bytes) void write({ type: 'entry', entry: { path: '', type: 'file', mode: 0o644, sizeBytes: bytes.length, sha256: sending.sha256 ?? digestOf(bytes) } })
+  const writes: Promise<void>[] = []
+  const write = (...inputs: SessionInput[]) => void writes.push(all(writer, inputs))
+  if (bytes) write({ type: 'entry', entry: { path: '', type: 'file', mode: 0o644, sizeBytes: bytes.length, sha256: sending.sha256 ?? digestOf(bytes) } })
   for await (const frame of session.output) {
     outcome.frames.push(frame)
     sending.onFrame?.(frame)
@@ -99,12 +119,16 @@ export async function imported(cloud: Cloud, image: ImageOrder, bytes?: Buffer, 
     if (frame.type !== 'wants' || !bytes) continue
     outcome.wants.push(frame.offset)
     const pieceBytes = sending.pieceBytes ?? 256 << 10
-    const said = sending.inputs?.(frame.offset) ?? [{ type: 'from', offset: frame.offset }, ...pieces(bytes.subarray(frame.offset), pieceBytes), { type: 'eof' }]
-    void (async () => {
-      for (const input of said) await write(input)
-    })()
+    write(...(sending.inputs?.(frame.offset) ?? [{ type: 'from' as const, offset: frame.offset }, ...pieces(bytes.subarray(frame.offset), pieceBytes), { type: 'eof' }]))
   }
+  await session[Symbol.asyncDispose]()
+  await Promise.all(writes)
   return outcome
+}
+
+/** Says all of it to a session that may have ended. */
+async function all(writer: WritableStreamDefaultWriter<SessionInput>, inputs: SessionInput[]): Promise<void> {
+  for (const input of inputs) await writer.write(input).catch(() => undefined)
 }
 
 const pieces = (bytes: Buffer, size: number): SessionInput[] => Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) => ({ type: 'stdin', data: bytes.subarray(at * size, (at + 1) * size) }))

@@ -1,28 +1,21 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { realWorld, type World } from '../src/base/world.ts'
+import { ownCertificate } from '../src/bin/certificates.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
-import { bootDisk, digestOf, guestBytes, imported, MiB, onlyDisk, shelf, web } from './import-ground.ts'
+import { bootDisk, digestOf, guestBytes, imported, MiB, needing, onlyDisk, shelf, web } from './import-ground.ts'
 
-const have = (program: string) => {
-  try {
-    return execFileSync(program, ['--version'], { encoding: 'utf8' }) !== ''
-  } catch {
-    return false
-  }
-}
-const skip = have('qemu-img') ? {} : { skip: 'qemu-img (Debian package qemu-utils) is not here' }
+const needs = needing('qemu-img')
 
 /** A clock on which the pauses between tries are short. */
 const hasty: World = { ...realWorld, sleep: (ms, signal) => realWorld.sleep(Math.min(ms, 20), signal) }
 const bytes = bootDisk(4 * MiB)
 
-test('[L10 M06] a host fetches an image by its address and checks its sha256', skip, async () => {
+test('[L10 M06] a host fetches an image by its address and checks its sha256', needs, async () => {
   using home = temporaryDir('import')
   await using at = await web(bytes)
   await using host = await fakeCloud({ dir: home.dir })
@@ -38,7 +31,7 @@ test('[L10 M06] a host fetches an image by its address and checks its sha256', s
   assert.deepEqual(shelf(home.dir).parts, [], 'wrong bytes are not kept')
 })
 
-test('[F13] a connection that breaks is made again by itself, and only the rest is fetched', skip, async () => {
+test('[F13] a connection that breaks is made again by itself, and only the rest is fetched', needs, async () => {
   using home = temporaryDir('import')
   await using at = await web(bytes)
   at.breakAfter = 1_500_000
@@ -50,7 +43,7 @@ test('[F13] a connection that breaks is made again by itself, and only the rest 
   assert.ok(at.requests.slice(1).every(({ headers }) => headers['if-range'] === '"one"'))
 })
 
-test('a part is gone on with after a restart if its server says that it is the same, and begun anew otherwise', skip, async (t) => {
+test('a part is gone on with after a restart if its server says that it is the same, and begun anew otherwise', needs, async (t) => {
   const cases: [string, (at: Awaited<ReturnType<typeof web>>) => void, 'rest' | 'whole', { sha256?: string }][] = [
     ['by its ETag', () => undefined, 'rest', {}],
     ['by the time of its change', (at) => ([at.etag, at.lastModified] = [undefined, 'Fri, 20 Nov 2026 10:00:00 GMT']), 'rest', {}],
@@ -108,7 +101,7 @@ async function begun(dir: string, order: { name: string; url: string; sha256?: s
   assert.ok(statSync(join(dir, 'imported/.parts', parts[0] ?? '', 'bytes')).size > 0)
 }
 
-test('what a server answers is told as it is, and tried again only if that may help', skip, async (t) => {
+test('what a server answers is told as it is, and tried again only if that may help', needs, async (t) => {
   const cases: [string, number, Record<string, string>, string, RegExp, number][] = [
     ['404', 404, {}, 'not_found', /is answered by 404 Not Found/, 1],
     ['403', 403, {}, 'failed', /403 Forbidden/, 1],
@@ -122,12 +115,13 @@ test('what a server answers is told as it is, and tried again only if that may h
     ['to those in IPv6', 302, { location: 'http://[::ffff:169.254.169.254]/latest' }, 'denied', /is an address of/, 1],
   ]
   for (const [what, status, headers, code, message, requests] of cases) {
-    await t.test(what, async () => {
+    await t.test(what, { timeout: 20_000 }, async () => {
       using home = temporaryDir('import')
       await using at = await web(bytes)
       at.instead = (_request, response) => {
         response.writeHead(status, headers)
-        status === 200 ? response.write('x') : response.end()
+        if (status === 200) response.write('x')
+        else response.end()
         return true
       }
       await using host = await fakeCloud({ dir: home.dir, world: hasty })
@@ -140,7 +134,7 @@ test('what a server answers is told as it is, and tried again only if that may h
   }
 })
 
-test('redirects are followed, and passwords stay with the server they are for', skip, async () => {
+test('redirects are followed, and passwords stay with the server they are for', needs, async () => {
   using home = temporaryDir('import')
   await using at = await web(bytes)
   await using first = await web(Buffer.alloc(0))
@@ -153,8 +147,9 @@ test('redirects are followed, and passwords stay with the server they are for', 
   assert.equal(at.requests[0]?.headers.authorization, undefined)
 })
 
-test('a server that is silent is given up, and one that nobody trusts is not asked', skip, async () => {
+test('a server that is silent is given up, and one that nobody trusts is not asked', needs, async () => {
   using home = temporaryDir('import')
+  using temporary = temporaryDir('certificate')
   await using at = await web(bytes)
   at.instead = () => true
   const quick: World = { ...hasty, after: (ms, run) => realWorld.after(Math.min(ms, 200), run) }
@@ -167,15 +162,14 @@ test('a server that is silent is given up, and one that nobody trusts is not ask
   assert.equal(dead.problem?.code, 'unavailable')
   assert.match(dead.problem?.message ?? '', /ECONNREFUSED/)
 
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(home.dir, 'engine', name))
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key ?? '', '-out', cert ?? '', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'], { stdio: 'ignore' })
-  await using secure = await web(bytes, { key: readFileSync(key ?? '', 'utf8'), cert: readFileSync(cert ?? '', 'utf8') })
+  const { key, cert } = ownCertificate(temporary.dir, { addresses: ['127.0.0.1'], world: realWorld })
+  await using secure = await web(bytes, { key, cert })
   const stranger = await imported(host.cloud, { name: 'mine', url: secure.url })
   assert.deepEqual([stranger.problem?.code, secure.asked.length], ['denied', 0])
   assert.match(stranger.problem?.remedy ?? '', /NODE_EXTRA_CA_CERTS/)
 })
 
-test('proxies of the environment are used, and no_proxy is heeded', skip, async () => {
+test('proxies of the environment are used, and no_proxy is heeded', needs, async () => {
   using home = temporaryDir('import')
   await using at = await web(bytes)
   const passed: string[] = []
@@ -212,7 +206,7 @@ test('proxies of the environment are used, and no_proxy is heeded', skip, async 
   }
 })
 
-test('[fault 39] parts that nobody has gone on with for a day are swept at the next start', skip, async () => {
+test('[fault 39] parts that nobody has gone on with for a day are swept at the next start', needs, async () => {
   using home = temporaryDir('import')
   await using at = await web(bytes)
   await begun(home.dir, { name: 'old', url: at.url }, at)

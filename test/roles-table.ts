@@ -51,6 +51,8 @@ export const rows: readonly Row[] = [
   { route: 'list-vms-of-env', statuses: readable },
   { route: 'get-vm-of-env', statuses: readable },
   { route: 'logs', statuses: readable },
+  { route: 'get-file', statuses: for4(403, 200, 404, 200) },
+  { route: 'put-file', statuses: for4(403, 200, 404, 200) },
   { route: 'run', statuses: for4(403, 200, 404, 200) },
   { route: 'list-host', statuses: anybody },
   { route: 'get-host', statuses: anybody },

@@ -17,6 +17,7 @@ import { asTtError, errorCodes, type ErrorCode } from '../src/model/errors.ts'
 import type { Kind, Resource } from '../src/model/kinds.ts'
 import type { SessionRequest } from '../src/model/session.ts'
 import type { Caller } from '../src/model/user.ts'
+import { fileOf, push } from '../src/model/transfer.contract.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 import { type CallerName, callers, type Row, rolesReference, rows, sessions } from './roles-table.ts'
 
@@ -136,6 +137,12 @@ const asks: Partial<Record<RouteId, (at: Ground, of: string | undefined) => Prom
   'list-vms-of-env': async (at) => ({ params: { name: (await things.env(at)).name } }),
   'get-vm-of-env': async (at) => ({ params: { name: (await things.env(at)).name, index: 0 } }),
   logs: async (at) => ({ params: { name: (await things.env(at)).name, index: 0 } }),
+  async 'get-file'(at) {
+    const { name } = await things.env(at)
+    await push(at.cloud, { envs: [name], path: '/tmp/f' }, [fileOf('', Buffer.from('x'))])
+    return { params: { name, index: 0 }, query: '?path=/tmp/f' }
+  },
+  'put-file': async (at) => ({ params: { name: (await things.env(at)).name, index: 0 }, query: `?path=/tmp/f&sha256=${sha256('"x"')}`, body: 'x' }),
   run: async (at) => ({ params: { name: (await things.env(at)).name }, body: { argv: ['echo', 'x'] } }),
   'get-host': async () => ({ params: { name: 'one' } }),
   'get-image': async (at, of) => ({ params: { name: of === 'one kept from a disk' ? await things.image(at) : 'fake:micro' } }),

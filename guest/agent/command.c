@@ -8,6 +8,7 @@
 
 #include "files.h"
 #include "halt.h"
+#include "identity.h"
 #include "inlet.h"
 #include "launch.h"
 #include "names.h"
@@ -38,6 +39,7 @@ bool command_frame(const struct frame *frame) {
     case FRAME_PING: wire_send(FRAME_PONG, frame->id, frame->payload, frame->length); return true;
   }
   if (frame->type >= FRAME_FILES_FIRST) return files_heard(frame->type, frame->id, frame->payload, frame->length);
+  if (frame->type == FRAME_IDENTIFY) return identity_frame(frame);
   if (frame->type > FRAME_BYE && frame->type != FRAME_SIZE) return false;
   struct running *running = running_by_id(frame->id);
   if (!running) return true; /* It ended while this was on its way. */
@@ -144,6 +146,7 @@ static void refuse(uint32_t id, int error, const char *step) {
 
 void command_hang_up_all(void) {
   forget_unfinished();
+  identity_hang_up();
   files_hang_up_all();
   running_hang_up_all();
 }

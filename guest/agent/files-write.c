@@ -133,10 +133,11 @@ static int open_part(const struct place *place) {
   for (int waited = 0; waited < PATIENCE_MS; waited += 10) {
     struct stat about, named;
     int fd = openat(place->directory, place->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-    if (fd < 0 && errno != ELOOP && errno != ENXIO && errno != EACCES) files_fail(errno, "create");
+    int error = fd < 0 ? errno : 0;
+    if (error != 0 && error != ELOOP && error != ENXIO && error != EACCES) files_fail(error, "create");
     if (fd < 0 || fstat(fd, &about) != 0 || !S_ISREG(about.st_mode) || about.st_nlink > 1 || about.st_uid != geteuid() || (about.st_mode & 07077) != 0) {
       if (fd >= 0) close(fd);
-      if (unlinkat(place->directory, place->part, 0) != 0 && errno != ENOENT) files_fail(EACCES, "create");
+      if (unlinkat(place->directory, place->part, 0) != 0 && (errno != ENOENT || error == EACCES)) files_fail(EACCES, "create");
       continue;
     }
     bool busy = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
@@ -202,7 +203,9 @@ static void give_name(const struct files_order *order, const struct place *place
       error = errno;
     }
   }
-  give_up(error, "name", place);
+  unlinkat(place->directory, place->part, 0);
+  /* Somebody else was first; with the same bytes that is as good. */
+  if (error != EEXIST || !is_there(order, place, order->flags & FILES_OVERWRITE)) files_fail(error, "name");
 }
 
 /* Parts that nobody came back for within a day. */

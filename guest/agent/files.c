@@ -76,6 +76,7 @@ static int start(struct running *running, const struct files_order *order, bool 
     running->pid = fork();
     if (running->pid == 0) become(order, (const int[]){in[0], out[1], err[1]});
     if (running->pid < 0) error = errno;
+    else setpgid(running->pid, running->pid); /* Here as well: a signal to its group may be due before it has come so far itself. */
   }
   const int theirs[] = {in[0], out[1], err[1]}, ours[] = {in[1], out[0], err[0]};
   for (int i = 0; i < 3; i++) {
@@ -91,7 +92,7 @@ static void become(const struct files_order *order, const int theirs[3]) {
   const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGPIPE, SIGHUP, SIGTERM, SIGINT};
   sigset_t none;
   init_process = false;
-  setsid();
+  setpgid(0, 0);
   for (size_t i = 0; i < sizeof own / sizeof *own; i++) signal(own[i], SIG_DFL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "protocol.h"
+#include "running.h"
 #include "wire.h"
 
 enum { TELL_AT = STDIN_WINDOW / 4 };
@@ -16,6 +17,7 @@ static struct inlet *first; /* that have something for a pipe which may take it 
 
 static void ready(struct watch *watch, uint32_t events);
 static void queue(struct inlet *inlet);
+static void end(struct inlet *inlet);
 static void give(struct inlet *inlet);
 static void tell(struct inlet *inlet);
 static bool hold(struct inlet *inlet, const uint8_t *bytes, size_t length);
@@ -70,11 +72,18 @@ void inlets_turn(void) {
     inlet->queued = false;
     give(inlet);
     if (inlet->start < inlet->end) continue;
-    if (inlet->ending) inlet_close(inlet), inlet->ended = true;
+    if (inlet->ending) end(inlet);
     free(inlet->held);
     inlet->held = NULL;
     inlet->start = inlet->end = inlet->size = 0;
   }
+}
+
+/* A pipe is closed; with what is typed at a terminal the terminal ends. */
+static void end(struct inlet *inlet) {
+  struct running *running = running_by_id(inlet->id);
+  inlet_close(inlet);
+  if (running && &running->in == inlet) running_unplug(running);
 }
 
 static void give(struct inlet *inlet) {

@@ -16,7 +16,6 @@ struct inlet {
   size_t window; /* bytes the host may still send */
   size_t taken;  /* bytes the pipe took that the host has not been told of */
   bool full, ending, queued;
-  bool ended; /* everything was given, and the end as well */
   struct inlet *next;
 };
 

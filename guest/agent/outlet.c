@@ -81,7 +81,7 @@ static void move(struct outlet *outlet, uint8_t *room, size_t size) {
     wire_data_end(outlet->type, outlet->of->id, (size_t)count);
     outlet->credit -= (size_t)count;
     running_spoke(outlet->of);
-    if ((size_t)count == size) return;
+    if ((size_t)count == size || outlet->of->terminal) return; /* A terminal gives less than it has. */
     outlet->readable = false; /* Less than asked for: the pipe is empty, and an event tells when it is not. */
     if (outlet->hung_up) end(outlet);
   } else if (count < 0 && errno == EAGAIN) {

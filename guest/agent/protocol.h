@@ -19,6 +19,7 @@ enum {
   MAC_SIZE = 32,
   HELLO_SIZE = MAGIC_SIZE + NONCE_SIZE + 4,
   REQUEST_MAX = 16 << 20,
+  IDENTITY_MAX = 256 << 10,
   STDIN_WINDOW = 256 << 10,
 };
 
@@ -41,6 +42,7 @@ enum frame_type {
   FRAME_PROOF = 0x0a,
   FRAME_KEY = 0x0b,
   FRAME_SIZE = 0x0c,
+  FRAME_IDENTIFY = 0x0d,
   FRAME_FILES_FIRST = 0x10, /* up to FRAME_HEARD_LAST: files.h has them */
   FRAME_HEARD_LAST = 0x1f,
   /* guest to host */
@@ -53,10 +55,23 @@ enum frame_type {
   FRAME_PONG = 0x87,
   FRAME_HALTED = 0x88,
   FRAME_CHALLENGE = 0x89,
+  FRAME_BEAT = 0x8a,
+  FRAME_IDENTIFIED = 0x8b,
   /* 0x90 to 0x9f: files.h has them */
 };
 
 enum exec_flag { EXEC_MORE = 1, EXEC_NO_STDIN = 2 };
+enum identify_flag { IDENTIFY_MORE = 1 };
+enum identify_field {
+  FIELD_HOSTNAME = 'h',
+  FIELD_ADDRESS = 'a',
+  FIELD_GATEWAY = 'g',
+  FIELD_MTU = 'm',
+  FIELD_CLOCK = 'c',
+  FIELD_ENTROPY = 'r',
+  FIELD_KEYS = 'K',
+  FIELD_KEY = 'k',
+};
 enum exec_field { FIELD_ARG = 'a', FIELD_SHELL = 's', FIELD_ENV = 'e', FIELD_CWD = 'd', FIELD_SCRIPT = 'p', FIELD_TERMINAL = 't' };
 
 static inline uint16_t get_u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }

@@ -82,7 +82,7 @@ static bool next_field(uint8_t *body, size_t size, size_t *at, struct field *fie
 
 static int shell(struct request *request, struct field *text) {
   static char sh[] = "/bin/sh", c[] = "-c";
-  if (text->length >= ARGUMENT_MAX) return script(request, text, NULL, 0);
+  if (text->length >= ARGUMENT_MAX) return script(request, text, request->argv, 0);
   request->argv[0] = sh;
   request->argv[1] = c;
   request->argv[2] = text->text;

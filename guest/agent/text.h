@@ -12,3 +12,6 @@ bool text_word(const char *line, const char *key, char *value, size_t size);
 
 /* Makes the file hold this text, unless it does already; says so if it cannot. */
 void text_write(const char *path, const char *text);
+
+/* Puts the text in the place of the file, at once; nothing is written if it is there already. A file that is there keeps its mode and owner. 0 or an errno. */
+int text_replace(const char *path, const char *text, unsigned mode);

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "beat.h"
 #include "command.h"
 #include "facts.h"
 #include "loop.h"
@@ -165,6 +166,7 @@ static void welcome(void) {
   memcpy(trailer, parser.nonce + NONCE_SIZE - TRAILER_SIZE, TRAILER_SIZE);
   wire_send(FRAME_FACTS, 0, facts, facts_write(facts, mac));
   memcpy(trailer, next, TRAILER_SIZE);
+  beat_begin();
 }
 
 /* The filler completes what the host may have half of, should a frame of ours have been cut. */
@@ -181,6 +183,8 @@ static void end_stream(void) {
   out_start = out_end = 0;
   options.ended();
 }
+
+bool wire_is_idle(void) { return wire_has_room() && out_start == out_end; }
 
 bool wire_has_room(void) { return stream >= 0 && greeting.proven && !crowded(); }
 

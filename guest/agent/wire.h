@@ -25,6 +25,8 @@ uint8_t *wire_data_begin(size_t size);
 void wire_data_end(uint8_t type, uint32_t id, size_t length);
 
 bool wire_has_room(void);
+/* A host that has proved itself is there, and has taken all that was sent. */
+bool wire_is_idle(void);
 
 /* A small frame. Always taken, and dropped while no host has proved itself; what the host sends bounds how many there can be. */
 void wire_send(uint8_t type, uint32_t id, const void *payload, size_t length);

@@ -135,4 +135,13 @@ const keepDisks = v.optional(v.pipe(v.picklist(['0', '1'], '0 or 1'), v.descript
 const sameUid = v.optional(v.pipe(text(32), v.description('Only the ENV with this uid, and no other that has the name by now')))
 export const RemoveEnv = v.strictObject({ wait: v.optional(seconds), task, keepDisks, uid: sameUid })
 export const Follow = v.strictObject({ follow: v.optional(flag) })
+const filePath = v.pipe(path, v.description('In the guest'))
+const octal = v.pipe(v.string(), v.regex(/^0?[0-7]{3,4}$/, 'a mode such as 644'), v.transform((value) => Number.parseInt(value, 8)))
+export const GetFile = v.strictObject({ path: filePath })
+export const PutFile = v.strictObject({
+  path: filePath,
+  sha256: v.pipe(sha256, v.description('Of the body: only bytes that are right get the name')),
+  mode: v.optional(v.pipe(octal, v.description('Permission bits in octal, by default 644'))),
+  overwrite: v.optional(v.pipe(v.picklist(['0', '1'], '0 or 1'), v.description('1: take the place of what is there'), v.transform((value) => value === '1'))),
+})
 export const Nothing = v.strictObject({})

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { World } from '../base/world.ts'
 import { fail } from '../model/errors.ts'
 
 /** The largest body that is read. */
@@ -18,6 +19,38 @@ export async function jsonBody(request: IncomingMessage): Promise<unknown> {
     pieces.push(piece)
   }
   return size === 0 ? undefined : jsonOf(textOf(Buffer.concat(pieces)), 'the body')
+}
+
+/** A body that is read while it comes. */
+export interface BodyBytes {
+  /** As its sender says; undefined if nothing is said. */
+  sizeBytes?: number
+  /** Ends the request if nothing comes for too long. */
+  pieces: AsyncIterable<Uint8Array>
+}
+
+/** A sender that is slower than this between two pieces is gone. */
+const silenceMs = 60_000
+
+export function bytesOfBody(request: IncomingMessage, world: Pick<World, 'after'>): BodyBytes {
+  const { headers } = request
+  if (headers['content-encoding'] !== undefined && headers['content-encoding'] !== 'identity') fail('invalid', 'a compressed body is not read')
+  const length = headers['content-length']
+  return { ...(length === undefined ? {} : { sizeBytes: Number(length) }), pieces: patient(request, world) }
+}
+
+async function* patient(request: IncomingMessage, world: Pick<World, 'after'>): AsyncGenerator<Uint8Array> {
+  const giveUp = () => request.destroy()
+  let stop = world.after(silenceMs, giveUp)
+  try {
+    for await (const piece of chunksOf(request)) {
+      stop()
+      yield piece
+      stop = world.after(silenceMs, giveUp)
+    }
+  } finally {
+    stop()
+  }
 }
 
 const tooLarge = () => fail('too_large', `the body is larger than ${bodyBytes / 1024 / 1024} MB`)

@@ -45,7 +45,8 @@ export function httpCloud(url: string, options: HttpCloudOptions): Cloud {
     },
     collection: (kind) => httpCollection(server, kind),
     async open(asked, call) {
-      if (needsInput(asked)) return patiently(() => joined(server, asked, { socket, token, call, world, firstByteMs }), { world, limitMs: firstByteMs, signal: call?.signal })
+      // Files come as they are over a WebSocket; as lines they would be a third larger, and text to be made and read.
+      if (needsInput(asked) || asked.type === 'get') return patiently(() => joined(server, asked, { socket, token, call, world, firstByteMs }), { world, limitMs: firstByteMs, signal: call?.signal })
       const answer = await server.ask('POST', pathOf('session'), { accept: 'application/x-ndjson', body: asked, call })
       answer.detach()
       return lineSession(answer, server.place)

@@ -5,7 +5,9 @@ import type { Change, Cloud, ListOptions } from '../model/cloud.ts'
 import type { EnvAsked } from '../model/env.ts'
 import { asTtError, fail } from '../model/errors.ts'
 import type { Kind } from '../model/kinds.ts'
-import { Follow, Nothing, PatchEnv, PutEnv, PutEnvelope, PutToken, PutUser, RemoveEnv, Request, requestOf, Run, Under, Wait } from './bodies.ts'
+import { Follow, GetFile, Nothing, PatchEnv, PutEnv, PutEnvelope, PutFile, PutToken, PutUser, RemoveEnv, Request, requestOf, Run, Under, Wait } from './bodies.ts'
+import type { BodyBytes } from './body.ts'
+import { fetchedFile, pushedFile } from './file-transfer.ts'
 import { mergePatch } from './merge-patch.ts'
 import type { Reply } from './reply.ts'
 import { perKind, type RouteId } from './routes.ts'
@@ -19,6 +21,8 @@ export interface Asking<Q, B> {
   params: Record<string, string>
   query: Q
   body: B
+  /** The body as it comes, of an endpoint that streams it. */
+  bytes?: BodyBytes
   /** From `If-Match` or `If-None-Match`. */
   expect?: string
   /** `Accept: text/event-stream`. */
@@ -34,6 +38,8 @@ export interface Asking<Q, B> {
 export interface Endpoint<Q = unknown, B = unknown> {
   query: v.GenericSchema<unknown, Q>
   body?: v.GenericSchema<unknown, B>
+  /** The body is bytes, and is read while it comes. */
+  streams?: true
   /** The body as documented, where it says more than what is checked at the door. */
   shown?: v.GenericSchema
   /** Heeds `If-Match` and `If-None-Match`. */
@@ -143,6 +149,27 @@ export const endpoints: Record<RouteId, Endpoint> = {
       return { type: 'bytes', pieces: await logBytes(await cloud.open({ type: 'logs', vms, follow: query.follow ?? false }, call), call.signal) }
     },
   }),
+  'get-file': endpoint({
+    query: GetFile,
+    async answer({ cloud, params, query, call }) {
+      const { vms } = await oneVm(cloud, params, call)
+      const { entry, pieces } = await fetchedFile(await cloud.open({ type: 'get', vms, path: query.path }, call), call.signal)
+      return { type: 'file', sizeBytes: entry.sizeBytes ?? 0, pieces }
+    },
+  }),
+  'put-file': endpoint({
+    query: PutFile,
+    streams: true,
+    async answer({ cloud, params, query, bytes, call }) {
+      const { path, sha256, mode = 0o644, overwrite } = query
+      if (bytes?.sizeBytes === undefined) return fail('invalid', 'the length of the body is not known beforehand', { remedy: 'send a file with Content-Length, as `curl -T FILE` does' })
+      const { sizeBytes, pieces } = bytes
+      const { vm, vms } = await oneVm(cloud, params, call)
+      const session = await cloud.open({ type: 'push', vms, path, ...(overwrite ? { overwrite } : {}) }, call)
+      await pushedFile(session, { entry: { path: '', type: 'file', mode, sizeBytes, sha256 }, bytes: pieces, signal: call.signal })
+      return { type: 'json', value: { vm, path, sizeBytes, sha256, mode } }
+    },
+  }),
   run: endpoint({
     query: Nothing,
     body: Run,
@@ -164,6 +191,12 @@ export const endpoints: Record<RouteId, Endpoint> = {
     },
   }),
   'join-session': plain(async () => fail('invalid', 'this path is for WebSockets', { subject: 'session', remedy: 'POST the request here, or connect by WebSocket' })),
+}
+
+/** The VM of a path, which has to be there. */
+async function oneVm(cloud: Cloud, { name, index }: Record<string, string>, call: Call) {
+  const { name: vm, spec } = await cloud.collection('vm').get(`${name}.${index}`, call)
+  return { vm, vms: { envs: [spec.env], indices: [spec.index] } }
 }
 
 const listOf = async (cloud: Cloud, kind: Kind, { call, ...options }: ListOptions & { call: Call }): Promise<Reply> => ({

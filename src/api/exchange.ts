@@ -5,7 +5,7 @@ import type { Cloud } from '../model/cloud.ts'
 import { fail, type Problem, problemOf, TtError } from '../model/errors.ts'
 import { shown } from '../model/names.ts'
 import type { Caller, Origin, User } from '../model/user.ts'
-import { jsonBody } from './body.ts'
+import { bytesOfBody, jsonBody } from './body.ts'
 import { checked } from './checked.ts'
 import { type Endpoint, endpoints } from './endpoints.ts'
 import type { Metrics } from './metrics.ts'
@@ -37,6 +37,8 @@ export interface Flight {
   controller: AbortController
   /** It ends by being aborted only: a server that stops does not wait for it. */
   endless: boolean
+  /** Its body is read while it comes, however long that takes. */
+  streams?: boolean
 }
 
 /** One request and its answer. Never rejects: whatever goes wrong is answered, or cuts the connection if the answer has begun. */
@@ -53,6 +55,7 @@ export async function exchange(request: IncomingMessage, response: ServerRespons
   try {
     await answer({ request, response, id, path, parts, seen })
   } catch (thrown) {
+    parts.flight.streams = false
     refuse(thrown, { response, log, id })
   }
   const ms = world.ticks() - began
@@ -125,12 +128,14 @@ async function asking(from: { request: IncomingMessage; id: string; path: Path; 
   if (expect !== undefined && !endpoint.conditional) fail('invalid', 'preconditions are not offered here', { remedy: 'leave If-Match and If-None-Match out' })
   const query = checked(endpoint.query, queryOf(path.query), 'the query')
   const wantsEvents = /\btext\/event-stream\b/.test(headers.accept ?? '')
+  parts.flight.streams = endpoint.streams ?? false
   parts.flight.endless = wantsEvents || isPatient(query)
   return {
     cloud: parts.cloudFor(caller.user, { request: id, token: caller.token }),
     params: found.params,
     query,
     body: endpoint.body ? checked(endpoint.body, await jsonBody(request), 'the body') : undefined,
+    ...(endpoint.streams ? { bytes: bytesOfBody(request, parts.world) } : {}),
     expect,
     wantsEvents,
     metrics: parts.metrics.text,

@@ -12,6 +12,7 @@ export type Reply =
   | { type: 'changes'; changes: AsyncIterable<Change<Kind>> }
   | { type: 'frames'; session: Session; stdin?: Uint8Array }
   | { type: 'bytes'; pieces: AsyncIterable<Uint8Array> }
+  | { type: 'file'; /** 0: not known. */ sizeBytes: number; pieces: AsyncIterable<Uint8Array> }
 
 /** How each of them is called on the wire. */
 export const mediaTypes = {
@@ -19,4 +20,5 @@ export const mediaTypes = {
   events: 'text/event-stream',
   frames: 'application/x-ndjson',
   bytes: 'text/plain; charset=utf-8',
+  file: 'application/octet-stream',
 } as const

@@ -52,6 +52,8 @@ export const routes = [
   { id: 'list-vms-of-env', method: 'GET', path: '/v1/env/{name}/vm', summary: 'The VMs of an ENV; with Accept: text/event-stream, every change as it happens', kind: 'env' },
   { id: 'get-vm-of-env', method: 'GET', path: '/v1/env/{name}/vm/{index}', summary: 'A VM of an ENV by its index', kind: 'env' },
   { id: 'logs', method: 'GET', path: '/v1/env/{name}/vm/{index}/logs', summary: 'What a VM wrote to its serial line, as it is', kind: 'env' },
+  { id: 'get-file', method: 'GET', path: '/v1/env/{name}/vm/{index}/file', summary: 'A file of a VM, streamed; it is cut off if it is not what the guest has read', kind: 'env' },
+  { id: 'put-file', method: 'PUT', path: '/v1/env/{name}/vm/{index}/file', summary: 'Put the body into a VM as a file, streamed; it has its name there only once it is whole', kind: 'env' },
   { id: 'run', method: 'POST', path: '/v1/env/{name}/run', summary: 'Run a command in the VMs of an ENV', kind: 'env' },
   { id: 'session', method: 'POST', path: '/v1/session', summary: 'Open a session that needs no input' },
   { id: 'join-session', method: 'GET', path: '/v1/session', summary: 'Open any session over a WebSocket, with input' },

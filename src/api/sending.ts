@@ -43,6 +43,9 @@ export async function send(reply: Reply, sending: Sending): Promise<void> {
       return sendStream(mediaTypes.frames, response, () => writeFrames(reply, sending))
     case 'bytes':
       return sendStream(mediaTypes.bytes, response, () => wholly(sending.signal, writeBytes(reply.pieces, response)))
+    case 'file':
+      if (reply.sizeBytes > 0) response.setHeader('content-length', reply.sizeBytes)
+      return sendStream(mediaTypes.file, response, () => wholly(sending.signal, writeBytes(reply.pieces, response)))
   }
 }
 

@@ -39,7 +39,9 @@ export interface ServerOptions extends ServerParts {
  * Limits that keep strangers from holding it: a request's head and body must arrive in time, and nobody may open connections
  * without end. Bodies are limited in `body.ts`.
  */
-const limits = { noDelay: true, keepAlive: true, headersTimeout: 10_000, requestTimeout: 60_000, connectionsCheckingInterval: 5000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
+const limits = { noDelay: true, keepAlive: true, headersTimeout: 10_000, requestTimeout: 0, connectionsCheckingInterval: 5000, keepAliveTimeout: 65_000, maxHeaderSize: 16 * 1024 }
+/** A request's body must arrive in this time, but for one that is read while it comes: that has to go on (`body.ts`). */
+const requestMs = 60_000
 const connectionsMax = 4096
 const tlsOptions = { minVersion: 'TLSv1.2', handshakeTimeout: limits.headersTimeout, ALPNProtocols: ['http/1.1'] } as const
 /** What is aborted at the end of the drain may still say why. */
@@ -63,6 +65,13 @@ export function apiServer(options: ServerOptions): ApiServer {
   server.on('request', (request, response) => {
     const flight: Flight = { controller: new AbortController(), endless: false }
     flights.set(flight, request.socket)
+    const notForever = () => {
+      if (request.complete) return
+      if (flight.streams) stopWaiting = world.after(requestMs, notForever)
+      else sendRefusal(Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), request.socket)
+    }
+    let stopWaiting = world.after(requestMs, notForever)
+    request.on('close', () => stopWaiting())
     response.on('close', () => {
       flights.delete(flight)
       if (!response.writableFinished) flight.controller.abort(gone)

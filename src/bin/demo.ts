@@ -78,6 +78,7 @@ function runClient(settings: ServerSettings, args: string[]): Promise<number> {
     args: ['--server', endpointText({ host, port: settings.port }), ...args],
     ...clientStreams(process.env),
     ...clientFiles(process.env),
+    doors: async () => (await import('./local-doors.ts')).localDoors,
     files: async () => (await import('./local-files.ts')).localFiles,
     ownToken: () => {
       const own = clientFiles({ ...process.env, TT_DATA_DIR: settings.dataDir }).ownToken

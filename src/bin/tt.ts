@@ -17,6 +17,7 @@ const status = await main({
   ...clientStreams(process.env),
   ...clientFiles(process.env),
   variables: process.env,
+  doors: async () => (await import('./local-doors.ts')).localDoors,
   files: async () => (await import('./local-files.ts')).localFiles,
   world: realWorld,
   signal: interrupted.signal,

@@ -33,6 +33,7 @@ export const entries: readonly Entry[] = [
   { words: 'env get', summary: 'Fetch files and directories from VMs', load: async () => (await import('./commands/env-get.ts')).get },
   { words: 'env logs', summary: 'Show what VMs wrote to their serial line', load: async () => (await import('./commands/env-logs.ts')).logs },
   { words: 'env console', summary: 'Use the serial line of a VM; Ctrl-] leaves', load: async () => (await import('./commands/env-console.ts')).console },
+  { words: 'env vnc', summary: 'Let a VNC viewer use the screen of a VM', load: async () => (await import('./commands/env-vnc.ts')).vnc },
   { words: 'env stop', summary: 'Halt the VMs of ENVs; disks, addresses and ports stay', load: async () => (await import('./commands/env-power.ts')).stop },
   { words: 'env start', summary: 'Start the VMs of stopped ENVs again', load: async () => (await import('./commands/env-power.ts')).start },
   { words: 'env update', summary: 'Change ENVs: their end, ports, denials, sizes, how many VMs they have', load: async () => (await import('./commands/env-update.ts')).update },

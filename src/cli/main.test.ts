@@ -132,6 +132,30 @@ shows('env-logs-json', 'env logs demo --json', { frames: [began('demo.1'), { typ
 shows('env-logs-json-follow', 'env logs demo --json -f', {})
 shows('env-logs-follow', 'env logs demo -f', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'bo'), began('demo.1'), wrote('demo.1', 'stdout', 'A\nB'), wrote('demo.0', 'stdout', 'ot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
 
+const wants = (vm: string, offset: number): SessionFrame => ({ type: 'wants', vm, offset })
+const refusedThere = problem('exists', 'there is something else at /tmp/app already', { subject: 'vm/demo.1' })
+const gone = problem('timeout', 'the guest has got on by nothing for 10 s while /tmp/app was written', { remedy: 'see what it prints' })
+const two = envOf('demo')
+const pushing: Stage = { env: [two], files: { app: 'x'.repeat(5000) }, frames: [began('demo.0'), began('demo.1'), wants('demo.0', 0), wants('demo.1', 4000), 500, { type: 'progress', vm: 'demo.0', what: '', doneBytes: 2500, totalBytes: 5000 }, 1000, ended('demo.0', 0), 500, ended('demo.1', 0)] }
+shows('env-push', 'env push demo -f app', pushing)
+shows('env-push-screen', 'env push demo -f app', { ...pushing, screen })
+shows('env-push-json', 'env push demo -f app --to /srv/ --json', { ...pushing, frames: [began('demo.0'), began('demo.1'), wants('demo.0', 0), 250, ended('demo.0', 0), { type: 'problem', vm: 'demo.1', problem: gone }] })
+shows('env-push-refused', 'env push demo -f app', { ...pushing, frames: [began('demo.0'), began('demo.1'), wants('demo.0', 0), 100, ended('demo.0', 0), { type: 'problem', vm: 'demo.1', problem: refusedThere }] })
+shows('env-push-lost', 'env push demo -f app', { ...pushing, frames: [began('demo.0'), began('demo.1'), wants('demo.0', 0), ended('demo.0', 0)] })
+shows('env-push-broken', 'env push demo -f app', { ...pushing, frames: [began('demo.0'), began('demo.1'), { broken: problem('unavailable', 'the connection to the server broke') }] })
+shows('env-push-interrupted', 'env push demo -f app', { ...pushing, frames: [began('demo.0'), began('demo.1'), 60_000], interruptMs: 200 })
+shows('env-push-none', 'env push demo -f none', { env: [two] })
+const sent = (vm: string, text: string, sha256: string): SessionFrame[] => [{ type: 'entry', vm, entry: { path: '', type: 'file', mode: 0o644, sizeBytes: text.length }, offset: 0 }, wrote(vm, 'stdout', text), { type: 'entry-end', vm, sha256 }, ended(vm, 0)]
+const hello = '5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03'
+const getting: Stage = { env: [two], frames: [began('demo.0'), began('demo.1'), 700, ...sent('demo.0', 'hello\n', hello), { type: 'problem', vm: 'demo.1', problem: problem('not_found', 'there is no /etc/motd in the guest', { subject: 'vm/demo.1' }) }] }
+shows('env-get', 'env get demo -f /etc/motd', getting)
+shows('env-get-screen', 'env get demo -f /etc/motd', { ...getting, screen })
+shows('env-get-json', 'env get demo -f /etc/motd --to got --json', getting)
+shows('env-get-wrong', 'env get demo -m 0 -f /etc/motd', { env: [two], frames: [began('demo.0'), ...sent('demo.0', 'jello\n', hello)] })
+shows('env-get-taken', 'env get demo -f /etc/motd', { ...getting, files: { 'demo.1-motd': 'mine' } })
+shows('help-env-push', 'env push --help')
+shows('help-env-get', 'env get --help')
+
 const taskOf = (id: string, verb: TaskVerb, status: Partial<TaskStatus>): Resource<'task'> => ({
   kind: 'task',
   name: id,
@@ -167,6 +191,13 @@ shows('image-show-json', 'image show micro --json', { image: images })
 shows('image-build-arch', 'image build micro --arch s390x', { frames: [{ type: 'built', host: 'h1', image: 'micro-s390x' }], screen })
 shows('image-build-no-arch', 'image build micro --arch vax')
 shows('image-build', 'image build micro', { frames: [{ type: 'note', host: 'h1', text: 'unpacking' }, { type: 'built', host: 'h1', image: 'micro' }] })
+const importing: SessionFrame[] = [{ type: 'wants', host: 'h1', offset: 4 }, { type: 'progress', host: 'h1', what: 'receiving', doneBytes: 6, totalBytes: 12 }, { type: 'progress', host: 'h1', what: 'converting from vmdk', doneBytes: 1_500_000, totalBytes: 3_000_000 }, { type: 'built', host: 'h1', image: 'box' }]
+shows('help-image-import', 'image import --help')
+shows('image-import', 'image import box.vmdk --name box', { files: { 'box.vmdk': 'twelve bytes' }, frames: importing, screen })
+shows('image-import-json', 'image import box.vmdk --name box --json', { files: { 'box.vmdk': 'twelve bytes' }, frames: importing })
+shows('image-import-url', 'image import http://example.org/box.qcow2 --name box --host h1,h2', {
+  frames: [{ type: 'note', host: 'h1', text: 'the connection broke off; tried again from byte 1024' }, { type: 'built', host: 'h1', image: 'box' }, { type: 'problem', problem: problem('exhausted', 'it has 2.0 GB, and there is room for 1 MB', { subject: 'host/h2', remedy: 'free space' }) }],
+})
 const found = (check: string, state: 'good' | 'poor' | 'bad', message: string, more: object = {}): SessionFrame => ({ type: 'finding', host: 'h1', finding: { check, state, message, ...more } })
 const leak: SessionFrame = { type: 'leak', host: 'h1', leak: { kind: 'tap', subject: 'tt1abc', why: 'its name has the mark of this server, and no VM has it' } }
 const ailing = [found('kvm', 'poor', 'guests are emulated', { remedy: 'turn virtualisation on in the firmware' }), found('space', 'bad', '1 GB of 100 GB free for /var/lib/tt', { remedy: 'delete ENVs' }), found('data', 'good', '7 records, all of them sound')]

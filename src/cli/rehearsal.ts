@@ -79,6 +79,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
         },
         [Symbol.dispose]: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }),
       },
+    doors: async () => absent('a door'),
     variables: stage.variables ?? {},
     config: {
       path: '/home/ann/.config/tt/config.json',

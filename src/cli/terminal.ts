@@ -2,6 +2,7 @@ import type { Endpoint } from '../base/endpoint.ts'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import type { Cloud } from '../model/cloud.ts'
+import type { LocalDoors } from './local-doors.ts'
 import type { LocalFiles } from './local-files.ts'
 import type { TerminalSize } from '../model/session.ts'
 
@@ -27,6 +28,8 @@ export interface Terminal {
   readFile(path: string): string
   /** Files and directories of this machine, for transfers. */
   files(): Promise<LocalFiles>
+  /** Lets programs of this machine in. */
+  doors(): Promise<LocalDoors>
   /** Tokens under the names this client has given them. */
   profiles: ProfileFiles
   /** The token that a server of this machine and user has written for its clients, where, and the fingerprint of its key if it runs with TLS; undefined if there is none to read. */

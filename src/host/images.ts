@@ -94,7 +94,7 @@ export async function catalogue(options: CatalogueOptions): Promise<Catalogue> {
 
   const specs = () => {
     const all: Record<string, ImageSpec> = {}
-    for (const [name, spec] of recipes) if (usable(spec, engines)) all[name] = { ...withUsable(spec, engines), buildable: true }
+    for (const [name, spec] of recipes) if (usable(spec, engines) && runnable(spec, engines)) all[name] = { ...withUsable(spec, engines), buildable: true }
     for (const [name, image] of found) if (usable(image.spec, engines)) all[name] = { ...withUsable(image.spec, engines), ...(recipes.has(name) || variants.has(name) ? { buildable: false } : {}) }
     return all
   }
@@ -214,6 +214,8 @@ async function unless(work: Promise<void>, signal?: AbortSignal): Promise<void> 
 }
 
 const usable = (spec: ImageSpec, engines: ReadonlyMap<string, Engine>) => spec.engines.some((engine) => engines.has(engine))
+/** Nobody is offered to build what then would not run here. */
+const runnable = ({ engines: names, arch }: ImageSpec, engines: ReadonlyMap<string, Engine>) => names.some((name) => engines.get(name)?.features.archs.includes(arch))
 const withUsable = (spec: ImageSpec, engines: ReadonlyMap<string, Engine>): ImageSpec => ({ ...spec, engines: spec.engines.filter((engine) => engines.has(engine)) })
 
 function watchDir(dir: string, signal: AbortSignal, onEvent: () => void): void {

@@ -85,7 +85,8 @@ async function written(conversion: Conversion, { sizeBytes, neededBytes, room }:
     const cpuSeconds = 900 + Math.ceil(sizeBytes / (10 << 20))
     const ran = await confined(conversion, ['convert', '-O', 'qcow2', '-o', 'compat=1.1', sourceName(kind), targetName], { cpuSeconds, writtenBytes }, call)
     if (ran.code === 0) return await target.sync()
-    if (/No space left|File too large/i.test(ran.stderr)) fail('exhausted', "the host's disk is full", { subject, remedy: "free space where the server's data directory lies; what was fetched is kept for a day" })
+    const isTooLong = ran.signal === 'SIGXFSZ' || /File too large/.test(ran.stderr)
+    if (/No space left/.test(ran.stderr) || (isTooLong && writtenBytes === room)) fail('exhausted', "the host's disk is full", { subject, remedy: "free space where the server's data directory lies; what was fetched is kept for a day" })
     fail('invalid', `it cannot be imported: it cannot be read to its end${wordsOf(ran)}`, { subject, remedy: 'see that it came through whole: give its --sha256' })
   } finally {
     over.abort()
@@ -106,17 +107,20 @@ interface Bounds {
   writtenBytes: number
 }
 
-async function confined({ source, target, uid }: Conversion, args: string[], { cpuSeconds, writtenBytes }: Bounds, call?: Call): Promise<Ran> {
+async function confined({ source, target, uid, subject }: Conversion, args: string[], { cpuSeconds, writtenBytes }: Bounds, call?: Call): Promise<Ran> {
   const apart = uid === undefined || !(await networkApart()) ? [] : ['unshare', '--net', '--ipc', '--']
   const bounds = ['prlimit', `--as=${memoryBytes}`, `--cpu=${cpuSeconds}`, `--fsize=${writtenBytes}`, '--nofile=64', '--core=0']
   const rights = ['setpriv', ...(uid === undefined ? [] : ['--reuid', String(uid), '--regid', String(uid), '--clear-groups', '--inh-caps=-all', '--bounding-set=-all']), '--no-new-privs', '--pdeathsig', 'KILL', '--']
-  return run(['nice', '-n', '10', ...apart, ...bounds, ...rights, 'qemu-img', ...args], {
+  const ran = await run(['nice', '-n', '10', ...apart, ...bounds, ...rights, 'qemu-img', ...args], {
     fds: [source.fd, target.fd],
     env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
     outputLimitBytes: 4 << 20,
     timeoutMs: cpuSeconds * wallFactor * 1000,
     signal: call?.signal,
   })
+  // As shells say it: 126 for a program that cannot be run, 127 for one that is not there.
+  if (ran.code === 126 || ran.code === 127) fail('unsupported', `disks cannot be imported on this host${wordsOf(ran)}`, { subject, remedy: 'install qemu-img there: `apt install qemu-utils`' })
+  return ran
 }
 
 let apart: Promise<boolean> | undefined

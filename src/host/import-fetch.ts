@@ -114,7 +114,7 @@ async function begun({ url, part, subject, room }: Fetching, response: IncomingM
   }
   if (statusCode === 200) await part.cut()
   part.remember({ ...(headers.etag === undefined ? {} : { etag: headers.etag }), ...(headers['last-modified'] === undefined ? {} : { lastModified: headers['last-modified'] }) })
-  const length = /^\d{1,15}$/.test(headers['content-length'] ?? '') ? Number(headers['content-length']) : undefined
+  const length = headers['content-length'] === undefined ? undefined : Number(headers['content-length'])
   const totalBytes = range?.[2] !== undefined && range[2] !== '*' ? Number(range[2]) : length === undefined ? undefined : part.bytes + length
   if (totalBytes !== undefined && totalBytes - part.bytes > (await room())) fail('exhausted', `it has ${gigabytes(totalBytes)}, and there is room for ${gigabytes(await room())}`, { subject, remedy: "free space where the server's data directory lies" })
   return totalBytes === undefined ? {} : { totalBytes }

@@ -31,8 +31,7 @@ export async function recognised(file: FileHandle, expected: DiskKind | undefine
 
 type Judged = Recognised | { no: string; remedy?: string }
 
-/** For tests, which have no files. */
-export function ofHead(head: Buffer, fileBytes: number, expected?: DiskKind): Judged {
+function ofHead(head: Buffer, fileBytes: number, expected?: DiskKind): Judged {
   if (fileBytes === 0) return { no: 'it is empty' }
   if (marked(head, 'QFI\xfb')) return qcow2(head)
   if (marked(head, 'KDMV')) return vmdk(head)

@@ -34,7 +34,7 @@ export function manifestOf(order: ImageOrder, disk: ImportedDisk, engines: strin
 export function checkOrder(order: ImageOrder, engines: ReadonlyMap<string, Engine>, host: string): string[] {
   const subject = `image/${order.name}`
   if (!isImageName(order.name)) fail('invalid', `${shown(order.name)} is no name of an image: letters, digits, ".", "_" and "-" in parts joined by ":" or "/", 255 at most`, { subject })
-  if (/^kept\//.test(order.name)) fail('invalid', 'names that begin with kept/ are for disks that are kept', { subject })
+  if (order.name.startsWith('kept/')) fail('invalid', 'names that begin with kept/ are for disks that are kept', { subject })
   const able = [...engines].filter(([, { features }]) => features.boots.includes('disk')).map(([engine]) => engine)
   if (able.length === 0) fail('unsupported', `no engine of ${host} boots from a disk`, { subject: `host/${host}`, remedy: 'see `tt status --server`' })
   const arch = order.arch ?? 'amd64'

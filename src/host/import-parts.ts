@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { appendFile, type FileHandle, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Effects } from '../base/effects.ts'
@@ -44,11 +44,12 @@ export async function openPart(partsDir: string, key: string, effects: Effects):
   const path = join(dir, 'bytes')
   const aboutPath = join(dir, 'origin.json')
   const image = join(dir, 'image')
-  const file = await effects.act({ kind: 'file', verb: 'make', subject: path }, async () => {
+  await effects.act({ kind: 'file', verb: 'make', subject: path }, async () => {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     await rm(image, { recursive: true, force: true })
-    return open(path, 'a+', 0o600)
+    await appendFile(path, '', { mode: 0o600 })
   })
+  const file = await open(path, 'a+')
   const part: Part = {
     file,
     bytes: (await file.stat()).size,
@@ -97,7 +98,7 @@ export async function sweepParts(partsDir: string, { world, effects, busy }: { w
 }
 
 /** Left for the rest of the server: its store and its VMs live on the same disk. */
-export const reserveBytes = 256 << 20
+const reserveBytes = 256 << 20
 
 /** How many bytes may be written at this place. */
 export async function roomAt(dir: string): Promise<number> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { realWorld } from '../base/world.ts'
+import { realWorld, wakefulness } from '../base/world.ts'
 import type { Channel } from '../drivers/channel/channel.ts'
 import type { Way } from '../model/image.ts'
 import type { VmRecord } from '../model/records.ts'
@@ -11,11 +11,12 @@ interface Found {
   status?: GuestStatus
   answered?: boolean
   record?: Partial<VmRecord>
-  ready?: () => Promise<void>
+  ready?: Channel['ready']
 }
 
 /** Asks for the channel of a guest of which this is known. */
 async function entering({ status, answered = true, record, ready = async () => undefined }: Found, via?: Way): Promise<string> {
+  using _ = wakefulness()
   const channel = { ready } as Partial<Channel> as Channel
   const asked: (Way | undefined)[] = []
   const parts = {
@@ -40,7 +41,7 @@ async function entering({ status, answered = true, record, ready = async () => u
   }
 }
 
-const never = () => new Promise<never>(() => undefined)
+const never: Channel['ready'] = (call) => new Promise((_, reject) => call?.signal?.addEventListener('abort', () => reject(call.signal?.reason)))
 
 test('a guest that answered and is silent now is refused at once, unless a way is named', async () => {
   const lost = { status: { state: 'lost', way: 'rexec' }, ready: never } as const
@@ -55,7 +56,7 @@ test('one that has not answered yet is waited for, one that has is not', async (
   assert.match(await entering({ answered: false, ready: never }), /^not_ready: the guest has not answered within 50 ms: it is still booting, or hangs$/)
 })
 
-test('F09: what cannot be entered is said, with the reason', async () => {
+test('what cannot be entered is said, with the reason', async () => {
   assert.match(await entering({ record: { ways: [] } }), /^unsupported: nothing in a guest of micro takes commands or files/)
   assert.equal(await entering({}, 'qga'), 'unsupported: a guest of micro has no way in by qga, but by rexec and ssh')
   assert.equal(await entering({ record: { state: 'failed', problem: { code: 'failed', message: 'no room' } } }), 'failed: it could not be made: no room')

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Frame, hello, nonceOf, pack } from '../../src/drivers/channel/rexec/frame.ts'
 import { answer, ask, askLimitBytes, execFlag, nonceBytes, trailerBytes } from '../../src/drivers/channel/rexec/protocol.ts'
+import { type FilesOrder, operations, orderOf } from '../../src/drivers/channel/rexec/files-order.ts'
 import { requestOf } from '../../src/drivers/channel/rexec/request.ts'
 import { streamAgent } from './local-agent.ts'
 import { execFrame, talker } from './talker.ts'
@@ -16,8 +18,10 @@ const first = Number(process.env['TT_SEED'] ?? Date.now() % 1_000_000_000)
  */
 it(`the agent survives ${cases} hosts that talk nonsense (TT_SEED=${first})`, { timeout: soak ? 7_200_000 : 120_000 }, async () => {
   const agent = await streamAgent('sanitized')
+  place = agent.dir
   const talk = talker(agent.stream)
   await talk.awake(1)
+  let done = 0
   for (let n = 0; n < cases; n++) {
     const seed = (first + n) >>> 0
     const dice = diceOf(seed)
@@ -25,7 +29,16 @@ it(`the agent survives ${cases} hosts that talk nonsense (TT_SEED=${first})`, { 
       // Mostly from a host that has proved itself: others get no further than the greeting.
       const proven = dice(8) > 0
       if (proven) await talk.greet(nonceFrom(dice))
-      for (const bytes of nonsense(dice, proven ? (frames) => talk.pack(...frames) : undefined)) talk.write(bytes)
+      // Operations on files are ended by the next greeting, so they need time to do anything.
+      const patient = proven && dice(16) === 0
+      if (patient) for (let count = 1 + dice(6); count > 0; count--) talk.send(...orderFrames(dice, count))
+      else for (const bytes of nonsense(dice, proven ? (frames) => talk.pack(...frames) : undefined)) talk.write(bytes)
+      if (patient) await sleep(20 + dice(60))
+      // Their standard error is the host's to hear, and a fault of memory with it.
+      assert.doesNotMatch(talk.heard.filter(({ type }) => type === answer.stderr).map(({ payload }) => payload.toString()).join(''), /Sanitizer|runtime error/)
+      const ends = talk.heard.filter(({ type }) => patient && type === answer.exit)
+      done += ends.length
+      talk.ignore()
       await talk.greet(nonceFrom(dice))
       assert.deepEqual(await talk.run(0xffffffff, 'echo ok; echo err >&2; exit 7'), { stdout: 'ok\n', stderr: 'err\n', exit: [0, 7] })
       const strangers = talk.heard.filter(({ id, type }) => id !== 0xffffffff && type !== answer.pong)
@@ -35,8 +48,13 @@ it(`the agent survives ${cases} hosts that talk nonsense (TT_SEED=${first})`, { 
       throw new Error(`with TT_SEED=${seed}`, { cause: fault })
     }
   }
+  assert.ok(done > cases / 200, `${done} operations on files were done or refused`)
   await agent.end()
 })
+
+const sha256OfNothing = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+/** Where operations on files are tried. */
+let place = '/nowhere'
 
 type Dice = (sides: number) => number
 
@@ -96,7 +114,8 @@ const commands = [
 
 function framesFrom(dice: Dice): Frame[] {
   const id = dice(4)
-  const kind = dice(12)
+  const kind = dice(15)
+  if (kind >= 12) return orderFrames(dice, id)
   if (kind < 4) {
     const command = commands[dice(commands.length)] as (typeof commands)[number]
     const options = { ...(dice(3) === 0 ? { env: { A: 'b', PATH: '/bin' } } : {}), ...(dice(5) === 0 ? { cwd: dice(2) ? '/' : '/nowhere' } : {}) }
@@ -118,4 +137,34 @@ function framesFrom(dice: Dice): Frame[] {
   if (kind === 9) return [{ type: ask.kill, id }]
   if (kind === 10) return [{ type: ask.ping, id, payload: bytesFrom(dice, dice(64)) }]
   return [{ type: dice(2) ? ask.bye : ask.halt, id, payload: bytesFrom(dice, dice(6)) }]
+}
+
+/** An operation on files of the agent's own directory, whole or spoiled. */
+function orderFrames(dice: Dice, id: number): Frame[] {
+  const names = ['a', 'b', 'a/b', 'l', '', '.', '..', 'x'.repeat(300), 'd/d/d', 'x/'.repeat(2000)]
+  const order: FilesOrder = {
+    operation: (1 + dice(operations.link)) as FilesOrder['operation'],
+    path: dice(12) === 0 ? '/' : `${place}/${names[dice(names.length)]}`,
+    mode: dice(3) ? 0o644 : dice(0o10000),
+    sizeBytes: [0, 1, dice(10_000), 300_000][dice(4)],
+    offset: dice(3) === 0 ? dice(5000) : 0,
+    sha256: dice(2) ? sha256OfNothing : '65'.repeat(32),
+    target: dice(4) === 0 ? 'y'.repeat(1 + dice(4000)) : undefined,
+    overwrite: dice(2) === 0,
+    part: dice(3) === 0,
+  }
+  let body = orderOf(order)
+  if (dice(4) === 0) body.writeUInt32LE(dice(5000), 4 * dice(2))
+  if (dice(5) === 0) body = body.subarray(0, dice(body.length))
+  if (dice(6) === 0) body = Buffer.concat([body, bytesFrom(dice, dice(3000))])
+  if (dice(8) === 0) body[dice(body.length)] = dice(256)
+  const size = dice(2) ? askLimitBytes - 1 : 1 + dice(3000)
+  const frames: Frame[] = []
+  for (let at = 0; at === 0 || at < body.length; at += size) {
+    const last = at + size >= body.length
+    frames.push({ ...execFrame(id, body.subarray(at, at + size), last ? dice(2) * execFlag.noStdin : execFlag.more), type: ask.file })
+  }
+  for (let count = dice(4); count > 0; count--) frames.push({ type: ask.stdin, id, payload: Buffer.alloc(dice(askLimitBytes), 65) })
+  if (dice(2)) frames.push({ type: ask.eof, id })
+  return frames
 }

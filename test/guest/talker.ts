@@ -79,6 +79,8 @@ export function talker(stream: Duplex) {
     write: (bytes: Uint8Array) => void stream.write(bytes),
     send: (...frames: Frame[]) => void stream.write(pack(trailer, frames)),
     pack: (...frames: Frame[]) => pack(trailer, frames),
+    /** Listens to nothing until the next HELLO. */
+    ignore: () => ears.expect(Buffer.alloc(nonceBytes, 1)),
     /** Says HELLO with a nonce of its own and waits for the challenge. */
     async hail(nonce: Buffer = nonceOf(randomBytes(nonceBytes))): Promise<Buffer> {
       heard.length = 0

@@ -25,7 +25,8 @@ test('the law of places fires on a lonely test, a lonely suite and a folder with
   assert.equal(placeProblems(['src/host/vms.test.ts']).length, 1)
   assert.equal(placeProblems(['src/store/store.contract.ts']).length, 1)
   assert.equal(placeProblems(['src/drivers/engine/fake.ts']).length, 1)
-  assert.deepEqual(placeProblems(['src/drivers/engine/engine.ts', 'src/drivers/engine/engine.contract.ts', 'src/drivers/engine/fake.ts']), [])
+  assert.equal(placeProblems(['src/host/host.ts', 'src/host/parts.contract.ts']).length, 1)
+  assert.deepEqual(placeProblems(['src/drivers/engine/engine.ts', 'src/drivers/engine/engine.contract.ts', 'src/drivers/engine/parts.contract.ts', 'src/drivers/engine/fake.ts']), [])
 })
 
 function nameProblems(path: string): string[] {
@@ -36,10 +37,16 @@ function nameProblems(path: string): string[] {
   return bad === undefined ? [] : [`${path}: «${bad}» says nothing; if it has no better name it has no home`]
 }
 
+/** A long suite comes in parts, beside the contract that gives their folder its name: `channel/files.contract.ts`. */
+function isPartOfSuite(path: string, all: Set<string>): boolean {
+  const [, folder, name] = /^(src\/drivers\/([^/]+))\/[^/]+\.contract\.ts$/.exec(path) ?? []
+  return all.has(`${folder}/${name}.ts`)
+}
+
 function placeProblems(paths: string[]): string[] {
   const all = new Set(paths)
   const lonely = paths
-    .filter((path) => /\.(test|contract)\.ts$/.test(path) && !all.has(path.replace(/\.(test|contract)\.ts$/, '.ts')))
+    .filter((path) => /\.(test|contract)\.ts$/.test(path) && !all.has(path.replace(/\.(test|contract)\.ts$/, '.ts')) && !isPartOfSuite(path, all))
     .map((path) => `${path}: nothing of that name beside it; what spans files belongs in test/`)
   const kinds = new Set(paths.map((path) => /^src\/drivers\/([^/]+)\//.exec(path)?.[1]).filter((kind) => kind !== undefined))
   const bare = [...kinds].filter((kind) => !all.has(`src/drivers/${kind}/${kind}.ts`))

@@ -4,6 +4,7 @@ import { shown } from '../../model/names.ts'
 import type { SessionRequest } from '../../model/session.ts'
 import { numberOf, spanMs } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
+import { pushProgress } from '../push-progress.ts'
 import { answers, tellPush } from '../push-story.ts'
 import { sourceAt } from '../push-source.ts'
 import { board } from '../transfer-board.ts'
@@ -52,11 +53,11 @@ export const push: Action = {
     const expected = await vmNames(cloud, vms, call)
     const session = await cloud.open({ type: 'push', vms, path, ...(given.has('overwrite') ? { overwrite: true } : {}), ...options }, call)
     const told = tally(invocation, () => path)
+    const progress = pushProgress(told, source.items.flatMap(({ entry }) => (entry.type === 'file' ? [entry.sizeBytes ?? 0] : [])))
     const heard = answers(expected, terminal.world)
     let fault: unknown
     {
       await using picture = board(invocation, told)
-      const sizes = source.items.flatMap(({ entry }) => (entry.type === 'file' ? [entry.sizeBytes ?? 0] : []))
       const sending = tellPush(session, source, { files, heard, call }).catch(async (thrown: unknown) => {
         fault = thrown
         await session[Symbol.asyncDispose]()
@@ -64,16 +65,9 @@ export const push: Action = {
       try {
         for await (const frame of framesOf(session, terminal.signal)) {
           heard.heard(frame)
-          const own = told.heard(frame)
-          if (own && frame.type === 'begin') own.totalBytes = source.totalBytes
-          if (own && frame.type === 'exit') [own.files, own.bytes] = [sizes.length, source.totalBytes]
+          told.heard(frame)
+          progress(frame)
           if (frame.type === 'problem' && frame.vm === undefined) await invocation.report(new TtError(frame.problem))
-          const vm = 'vm' in frame && frame.vm !== undefined ? told.vms.get(frame.vm) : undefined
-          if (vm && frame.type === 'wants') {
-            vm.bytes = sum(sizes.slice(0, vm.files)) + frame.offset
-            vm.movedBytes += (sizes[vm.files] ?? 0) - frame.offset
-            vm.files++
-          } else if (vm && frame.type === 'progress') vm.bytes = sum(sizes.slice(0, Math.max(0, vm.files - 1))) + frame.doneBytes
           picture.touch()
         }
       } catch (thrown) {
@@ -86,8 +80,6 @@ export const push: Action = {
     await told.report()
   },
 }
-
-const sum = (sizes: readonly number[]) => sizes.reduce((all, size) => all + size, 0)
 
 /** What broke off, with what can be done about it. */
 export function resumable(fault: unknown, signal: AbortSignal, kept: string): TtError {

@@ -4,6 +4,8 @@ import { after, before, describe, it } from 'node:test'
 import { TtError } from '../../model/errors.ts'
 import type { Command, Exit } from '../../model/session.ts'
 import type { Channel, ExecOptions } from './channel.ts'
+import { scriptsContract } from './scripts.contract.ts'
+import { terminalContract } from './terminal.contract.ts'
 
 /** A channel to a guest of its own that runs, or is starting. */
 export interface ChannelUnderTest extends AsyncDisposable {
@@ -16,7 +18,7 @@ export interface ChannelUnderTest extends AsyncDisposable {
  * The suite for every Channel. Its guest needs no more than a small shell. What the commands use, all of it:
  * `;` between commands, 'single' and "double" quotes, `$NAME` in both bare words and double quotes, `$$`, `>&2`,
  * `echo WORDS`, `exit N`, `true`, `false`, `pwd`, `cat` (standard input to standard output), `sleep SECONDS`,
- * `head -c N /dev/zero`, `kill -TERM $$`; as argv the programs `echo`, `cat`, `sleep` and `true`. `/` is a directory, `/nowhere` is none.
+ * `head -c N /dev/zero`, `kill -TERM $$`, what scripts.contract.ts and terminal.contract.ts name; as argv the programs `echo`, `cat`, `sleep` and `true`. `/` is a directory, `/nowhere` is none.
  */
 export function channelContract({ name, make }: { name: string; make: () => Promise<ChannelUnderTest> }): void {
   describe(`channel ${name}`, () => {
@@ -125,6 +127,9 @@ export function channelContract({ name, make }: { name: string; make: () => Prom
         await assert.rejects(run('cat; sleep 30', { stdin: broken() }), /no more of this/)
       })
     })
+
+    scriptsContract(() => under.channel)
+    terminalContract(() => under.channel)
 
     it('passes signals on', async (t) => {
       if (!under.channel.features.signals) return t.skip('no feature signals')

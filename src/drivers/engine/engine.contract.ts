@@ -6,6 +6,8 @@ import { after, test } from 'node:test'
 import type { Plan } from '../../model/plan.ts'
 import type { Engine, EngineFactory } from './engine.ts'
 import { eventually, type Ground, ground, heard, isAlive, mortal, refused, watching } from './ground.ts'
+import { rfbOpened } from './rfb.ts'
+import { seeds } from './seed.contract.ts'
 
 /** What the suite needs of an engine. Plans get a directory for their disks, which is not the engine's. */
 export interface EngineSubject {
@@ -24,6 +26,8 @@ export interface EngineSubject {
   prints?: RegExp
   /** With `features.console`: a guest that answers on its serial line. */
   answers?: { plan(id: string, dir: string): Plan; send: string; comes: RegExp }
+  /** With `features.screen`: a guest that has one, while that of `plan` has none. */
+  shows?(id: string, dir: string): Plan
 }
 
 /** Proves that an engine keeps its contract. Awaited at the top of its test file; an engine that is not usable here is skipped with the probe's reason. */
@@ -62,12 +66,14 @@ export async function engineContract(subject: EngineSubject): Promise<void> {
     assert.deepEqual(await again.probe(), probe)
   })
   verbs(subject, it)
+  seeds(it)
   restarts(it)
   if (features.logs) logs(subject, it)
   if (features.console) consoles(subject, it)
   if (features.dial) dials(it)
+  if (features.screen) screens(subject, it)
   if (features.pause) pauses(it)
-  for (const feature of ['logs', 'console', 'dial', 'pause'] as const)
+  for (const feature of ['logs', 'console', 'dial', 'screen', 'pause'] as const)
     if (!features[feature]) test(`engine ${subject.name}: ${feature}`, { skip: 'the engine has not this feature' }, () => undefined)
 }
 
@@ -321,6 +327,37 @@ function logs(subject: EngineSubject, it: It) {
     await eventually(async () => assert((text(await next.logs?.('says.0'))).length > kept.length, 'and adds to it'))
     await next.destroy('says.0')
     await refused(next.logs?.('says.0'), 'not_found')
+  })
+}
+
+function screens(subject: EngineSubject, it: It) {
+  it('a screen speaks RFB to several viewers at once, and again after a restart of the server', async (on) => {
+    const plan = subject.shows?.('shows.0', on.disks) ?? assert.fail('features.screen without a guest that shows')
+    let engine = await on.engine()
+    await engine.start(plan)
+    const open = async () => (await engine.screen?.('shows.0')) ?? assert.fail('features.screen without screen')
+    const [one, other] = [await open(), await open()]
+    for (const viewer of [one, other]) {
+      const { width, height } = await rfbOpened(viewer)
+      assert.ok(width > 0 && height > 0)
+    }
+    other.destroy()
+    await engine[Symbol.asyncDispose]()
+    await eventually(() => assert.ok(one.destroyed || one.readableEnded, 'the server that is gone holds nothing'))
+    engine = await on.engine()
+    await eventually(async () => assert.equal((await engine.inspect('shows.0')).state, 'running'))
+    await rfbOpened(await open())
+    await engine.stop('shows.0', 10)
+    await refused(engine.screen?.('shows.0'), 'not_ready')
+    await engine.destroy('shows.0')
+  })
+
+  it('a guest without a screen says so', async (on) => {
+    const engine = await on.engine()
+    await engine.start(on.plan('blind.0'))
+    await refused(engine.screen?.('blind.0'), 'unsupported')
+    await engine.destroy('blind.0')
+    await refused(engine.screen?.('blind.0'), 'not_ready', 'not_found')
   })
 }
 

@@ -2,7 +2,7 @@ import { constants } from 'node:os'
 import type { World } from '../../../base/world.ts'
 import type { Call } from '../../../model/call.ts'
 import { TtError } from '../../../model/errors.ts'
-import type { Command, Exit } from '../../../model/session.ts'
+import type { Command, Exit, TerminalSize } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { feeder } from './feeder.ts'
 import type { Exchange, ExchangeWire } from './exchange.ts'
@@ -10,6 +10,7 @@ import type { Frame } from './frame.ts'
 import { type Output, output } from './output.ts'
 import { answer, ask, askLimitBytes, execFlag } from './protocol.ts'
 import { refusalOf } from './refusal.ts'
+import { sizeOf } from './request.ts'
 
 /** How long an aborted command is waited for: a guest that is frozen would never tell of its end. */
 const killPatienceMs = 1000
@@ -32,6 +33,7 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
     call?.signal?.removeEventListener('abort', abort)
     stdin?.stop()
     signals?.stop()
+    sizes?.stop()
     stdout.drop()
     stderr.drop()
     settle()
@@ -42,6 +44,7 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
     dying = why
     stdin?.stop()
     signals?.stop()
+    sizes?.stop()
     stdout.drop()
     stderr.drop()
     wire.send([{ type: ask.kill, id }])
@@ -80,6 +83,16 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
       unlimited: true,
     })
 
+  const sizes =
+    options.tty &&
+    options.sizes &&
+    feeder(framesOfSizes(options.sizes), {
+      send: (payload) => wire.send([{ type: ask.size, id, payload }]),
+      end: () => undefined,
+      failed: kill,
+      unlimited: true,
+    })
+
   const hear = (type: number, payload: Buffer): boolean => {
     if (type === answer.stdout) return stdout.take(payload)
     if (type === answer.stderr) return stderr.take(payload)
@@ -104,6 +117,7 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
       wire.send(framesOf({ type, id, flags: stdin ? 0 : execFlag.noStdin }, body))
       stdin?.start()
       signals?.start()
+      sizes?.start()
       call?.signal?.addEventListener('abort', abort, { once: true })
     },
     frame(type, payload) {
@@ -134,6 +148,15 @@ const creditOf = (stream: number, bytes: number): Uint8Array => {
   payload[0] = stream
   payload.writeUInt32LE(bytes, 1)
   return payload
+}
+
+async function* framesOfSizes(sizes: AsyncIterable<TerminalSize>): AsyncIterable<Uint8Array> {
+  for await (const { columns, rows } of sizes) {
+    const payload = Buffer.allocUnsafe(4)
+    payload.writeUInt16LE(sizeOf(columns), 0)
+    payload.writeUInt16LE(sizeOf(rows), 2)
+    yield payload
+  }
 }
 
 async function* namesOf(signals: AsyncIterable<string>): AsyncIterable<Uint8Array> {

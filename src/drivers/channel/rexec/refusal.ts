@@ -1,5 +1,6 @@
 import { TtError } from '../../../model/errors.ts'
 import type { Command } from '../../../model/session.ts'
+import { interpreterOf } from '../script.ts'
 
 const meanings: Record<string, string> = {
   EACCES: 'it may not be executed',
@@ -18,7 +19,7 @@ const meanings: Record<string, string> = {
 export function refusalOf(payload: Buffer, command: Command | undefined, cwd?: string): TtError | undefined {
   const [, errno = '', step] = /^(E[A-Z0-9]{1,20}) (request|start|cwd|exec|halt)$/.exec(payload.toString('latin1', 0, 64)) ?? []
   if (step === undefined) return undefined
-  const program = command?.argv ? command.argv[0]?.slice(0, 200) : '/bin/sh'
+  const program = (command?.argv?.[0] ?? (command?.script === undefined ? undefined : interpreterOf(command.script)?.program) ?? '/bin/sh').slice(0, 200)
   if (step === 'exec' && errno === 'ENOENT') return new TtError({ code: 'not_found', message: `the guest has no program '${program}', or not what runs it (${errno})` })
   const why = `${meanings[errno] ?? 'the guest says no more'} (${errno})`
   if (step === 'cwd') return new TtError({ code: 'failed', message: `the guest cannot enter the directory '${cwd}': ${why}` })

@@ -13,7 +13,7 @@ export const rexec: ChannelFactory = (guest): Channel => {
   const { world } = guest
   const talk = conversation(guest)
   return {
-    features: { tty: false, stdin: true, signals: true, files: true, identity: false, beats: false },
+    features: { tty: true, stdin: true, signals: true, files: true, identity: false, beats: false },
     closed: talk.closed,
     ready: talk.ready,
     ping: async (call) => void (await talk.exchange((wire) => inquiry({ type: ask.ping, answer: answer.pong }, wire, call), call)),

@@ -1,6 +1,7 @@
 import { background } from '../../../base/background.ts'
+import { gate } from '../../../base/queue.ts'
 import type { Call } from '../../../model/call.ts'
-import { asTtError, fail, problemOf, TtError } from '../../../model/errors.ts'
+import { asTtError, problemOf, TtError } from '../../../model/errors.ts'
 import type { Guest } from '../channel.ts'
 import { hostKeyOf } from './host-key.ts'
 import { type Login, login } from './login.ts'
@@ -14,14 +15,20 @@ export interface Connection extends AsyncDisposable {
   take(call?: Call): Promise<Login>
   giveBack(login: Login): void
   broken(call: Call): Promise<void>
+  /** From now on nothing is begun. */
+  close(): void
 }
 
 /** Of OpenSSH's ten, some are left for files and for what ends a command. */
 const commandsEach = 7
 const connectionsMost = 16
+/** OpenSSH turns some away when more than ten log in at once (MaxStartups). */
+const loginsAtOnce = 2
 /** Between tries; `wanted` is the most while somebody waits. A server that refused the key is asked rarely: some count that against the caller. */
 const pauseMs = { first: 50, wanted: 500, last: 3000, denied: 5000 }
 const idleMs = 5000
+/** What was up for less than this is no success: whoever lets us in to throw us out is asked ever more rarely. */
+const steadyMs = 1000
 
 export function connection(guest: Guest): Connection {
   const { world, log } = guest
@@ -32,6 +39,7 @@ export function connection(guest: Guest): Connection {
   const others = new Set<Login>()
   const queue: (() => void)[] = []
   let main: Login | undefined
+  const logins = gate(loginsAtOnce)
   let opening = 0
   let hurry: (() => void) | undefined
   let lastFault: TtError | undefined
@@ -43,11 +51,12 @@ export function connection(guest: Guest): Connection {
       try {
         main = await login(guest, await hostKey(), signal)
         lastFault = undefined
-        pause = pauseMs.first
+        const since = world.ticks()
         for (const one of waiting) one.resolve(main)
         waiting.clear()
         const why = await main.ended
         main = undefined
+        if (world.ticks() - since > steadyMs) pause = pauseMs.first
         log.debug('ssh to the guest broke', { why })
         for (const tell of breaks) tell()
         breaks.clear()
@@ -92,7 +101,7 @@ export function connection(guest: Guest): Connection {
   const another = async (call?: Call): Promise<Login> => {
     opening++
     try {
-      const made = await login(guest, await hostKey(), closing.signal)
+      const made = await logins.pass(async () => login(guest, await hostKey(), closing.signal))
       others.add(made)
       work.run('another', async () => {
         await made.ended
@@ -121,7 +130,13 @@ export function connection(guest: Guest): Connection {
       await turn(call)
       return take(call)
     }
-    const made = await another(call)
+    // A server that lets nobody more in may when some have gone.
+    const made = await another(call).catch(async (fault: unknown) => {
+      if (call?.signal?.aborted || closing.signal.aborted || (!main && others.size === 0)) throw fault
+      await turn(call)
+      return undefined
+    })
+    if (!made || made.busy >= commandsEach) return take(call)
     made.busy++
     return made
   }
@@ -140,6 +155,14 @@ export function connection(guest: Guest): Connection {
       queue.push(go)
     })
 
+  const close = () => {
+    if (closing.signal.aborted) return
+    const why = new TtError({ code: 'unavailable', message: 'the channel to the guest was closed' })
+    closing.abort(why)
+    for (const one of waiting) one.reject(why)
+    waiting.clear()
+  }
+
   work.run('ssh', keepConnected)
   return {
     closed: closing.signal,
@@ -155,11 +178,9 @@ export function connection(guest: Guest): Connection {
         breaks.add(resolve)
         call.signal?.addEventListener('abort', () => (breaks.delete(resolve), resolve()), { once: true })
       }),
+    close,
     async [Symbol.asyncDispose]() {
-      const why = new TtError({ code: 'unavailable', message: 'the channel to the guest was closed' })
-      closing.abort(why)
-      for (const one of waiting) one.reject(why)
-      waiting.clear()
+      close()
       main?.end()
       for (const one of others) one.end()
       for (let go = queue.shift(); go; go = queue.shift()) go()
@@ -181,8 +202,3 @@ function lazily<T>(make: () => Promise<T>): () => Promise<T> {
     throw fault
   }))
 }
-
-/** A server that would not open one channel more. */
-export const isFull = (fault: unknown): boolean => fault instanceof Error && /Channel open failure/.test(fault.message)
-
-export const refusedChannel = (fault: unknown): never => fail('unavailable', `the guest's server of ssh opens no channel: ${(fault as Error).message}`, { cause: fault })

@@ -1,5 +1,6 @@
 import { fail } from '../../../model/errors.ts'
 import type { Command } from '../../../model/session.ts'
+import { interpreterOf } from '../script.ts'
 
 /** A command as the text that a server of ssh gives to the login shell of its user. */
 export interface ShellText {
@@ -28,8 +29,8 @@ export function shellTextOf(command: Command, options: { env?: Record<string, st
   const whole = (last: string[]) => [...enter, ...last].join('\n')
   const found = (program: string, args: string[]) => [`command -v ${quoted(program)} >/dev/null 2>&1 || { ${say('none')}; exit 127; }`, say('$$'), [begin, quoted(program), ...args.map(quoted)].join(' ')]
   if (command.script !== undefined) {
-    const [program, ...args] = interpreterOf(command.script)
-    return { text: grouped(whole(found(program, [...args, carriedPath, ...(command.args ?? [])]))), carried: command.script }
+    const { program, argument } = interpreterOf(command.script) ?? { program: '/bin/sh' }
+    return { text: grouped(whole(found(program, [...(argument === undefined ? [] : [argument]), carriedPath, ...(command.args ?? [])]))), carried: command.script }
   }
   if (command.argv) {
     const [program = '', ...args] = command.argv
@@ -59,14 +60,6 @@ function bounded(text: string): string {
   const bytes = Buffer.byteLength(text)
   if (bytes > carriedLimitBytes) fail('too_large', `the command has ${bytes} bytes, and ${carriedLimitBytes} are the most`, { remedy: 'give long input by stdin' })
   return text
-}
-
-/** What the first line names, as the kernel reads it: a program and at most one argument. Without `#!` the shell. */
-function interpreterOf(script: string): [string, ...string[]] {
-  const [, program, rest = ''] = /^#![ \t]*([^ \t\n]+)[ \t]*([^\n]*)/.exec(script) ?? []
-  if (program === undefined) return ['/bin/sh']
-  const argument = rest.trim()
-  return argument === '' ? [program] : [program, argument]
 }
 
 function checkTexts({ argv, shell, script, args = [] }: Command, env: Record<string, string>, cwd = ''): void {

@@ -3,6 +3,7 @@ import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
 import type { Channel, ExecOptions, GuestFiles } from '../../channel/channel.ts'
+import { interpreterOf } from '../../channel/script.ts'
 import { fakeFiles, type Inside } from './fake-files.ts'
 import { runOf } from './guest.ts'
 import { directories, exitOf, inputOf, type Process, sayer } from './process.ts'
@@ -13,6 +14,8 @@ import { programOf } from './shell.ts'
 import { terminalOf, typedOf } from './terminal.ts'
 
 const textLimitBytes = 1 << 20
+/** Made once: without a reason each end of a command would make an error, which costs more than the command. */
+const over = new TtError({ code: 'cancelled', message: 'the command has ended' })
 
 /** Commands in a fake guest: interpreted here, by a shell that can do next to nothing. Costs nothing until it is used. */
 export function fakeChannel(id: string, room: Room): Channel {
@@ -61,7 +64,7 @@ export function fakeChannel(id: string, room: Room): Channel {
       deaf()
       call?.signal?.removeEventListener('abort', giveUp)
       closing.signal.removeEventListener('abort', close)
-      fate.abort()
+      fate.abort(over)
     }
     return { signal: fate.signal, end }
   }
@@ -154,7 +157,7 @@ function argvOf(command: Command, { env = {}, cwd }: ExecOptions): [string, ...s
 
 /** A script that was sent along: its first line may name what runs it, and then how. */
 function scriptArgv({ script, args = [] }: Extract<Command, { script: string }>): string[] {
-  const interpreter = /^#![ \t]*(?:\/\S*\/)?(\S+)/.exec(script)?.[1] ?? 'sh'
+  const interpreter = interpreterOf(script)?.program.replace(/^.*\//, '') ?? 'sh'
   return interpreter === 'sh' ? ['sh', '-c', script, 'script', ...args] : [interpreter, 'script', ...args]
 }
 

@@ -19,10 +19,11 @@ export interface Board {
   /** Places for virtio devices. */
   places: number
   cpuMax: number
+  memMinMb: number
   memMaxMb: number
 }
 
-const linux = { cmdlineMax: 2047, places: 26, memMaxMb: 1 << 20 }
+const linux = { cmdlineMax: 2047, places: 26, memMinMb: 64, memMaxMb: 1 << 20 }
 
 const boards: Partial<Record<Arch, Board>> = {
   // With version 3 of its interrupt controller it has more than 8 processors.
@@ -35,32 +36,41 @@ const boards: Partial<Record<Arch, Board>> = {
   ppc64el: { ...linux, emulator: 'qemu-system-ppc64', debianPackage: 'qemu-system-ppc', machine: 'pseries,x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off', cpuModel: 'power9', suffix: 'pci', console: 'hvc0', cpuMax: 64 },
   riscv64: { ...linux, emulator: 'qemu-system-riscv64', debianPackage: 'qemu-system-misc', machine: 'virt', cpuModel: 'rv64', suffix: 'pci', console: 'ttyS0', cmdlineMax: 1023, cpuMax: 8 },
   s390x: { ...linux, emulator: 'qemu-system-s390x', debianPackage: 'qemu-system-misc', machine: 's390-ccw-virtio', cpuModel: 'max', suffix: 'ccw', console: 'ttysclp0', cmdlineMax: 895, cpuMax: 64 },
-  sparc: { ...linux, emulator: 'qemu-system-sparc', debianPackage: 'qemu-system-sparc', machine: 'SS-5', cpuModel: 'Fujitsu-MB86904', console: 'ttya', cmdlineMax: 255, places: 3, cpuMax: 1, memMaxMb: 256 },
+  sparc: { ...linux, emulator: 'qemu-system-sparc', debianPackage: 'qemu-system-sparc', machine: 'SS-5', cpuModel: 'Fujitsu-MB86904', console: 'ttya', cmdlineMax: 255, places: 3, cpuMax: 1, memMinMb: 32, memMaxMb: 256 },
 }
 
 /** The board for a processor; undefined for x86, whose machines an image chooses. */
 export const boardOf = (arch: Arch): Board | undefined => boards[arch]
 
+/** Which processors there are emulators for on this machine. */
+export interface Emulators {
+  archs(): Arch[]
+  /** What is missing for the others, as names of packages. */
+  lacks(): Partial<Record<Arch, string>>
+  /** The emulator's path; undefined where there is none. */
+  program(arch: Arch): string | undefined
+}
+
 /** How long what was found counts: nobody waits long for an emulator that was just installed. */
 const freshMs = 5000
 
-/** Which processors there are emulators for on this machine, looked up anew now and then, and what those are missing that are not. */
-export function emulators(path: string, ticks: () => number): { archs(): Arch[]; lacks(): Partial<Record<Arch, string>> } {
+/** Looks them up in the directories of `path`, anew now and then. That x86 works a probe has found out. */
+export function emulators(path: string, ticks: () => number): Emulators {
   let seenMs = -Infinity
-  let missing = new Set<Arch>()
+  let programs = new Map<Arch, string>()
   const look = () => {
-    if (ticks() - seenMs < freshMs) return missing
+    if (ticks() - seenMs < freshMs) return programs
     seenMs = ticks()
-    missing = new Set(archs.filter((arch) => !hasProgram(boards[arch]?.emulator, path)))
-    return missing
+    programs = new Map(archs.flatMap((arch) => (boards[arch] ? programIn(path, boards[arch].emulator) : []).map((program) => [arch, program] as const)))
+    return programs
   }
+  const isHere = (arch: Arch) => boards[arch] === undefined || look().has(arch)
   return {
-    archs: () => archs.filter((arch) => !look().has(arch)),
-    lacks: () => Object.fromEntries([...look()].map((arch) => [arch, boards[arch]?.debianPackage])),
+    archs: () => archs.filter(isHere),
+    lacks: () => Object.fromEntries(archs.flatMap((arch) => (isHere(arch) ? [] : [[arch, boards[arch]?.debianPackage]]))),
+    program: (arch) => look().get(arch),
   }
 }
 
-/** x86 was tried by a probe. */
-function hasProgram(name: string | undefined, path: string): boolean {
-  return name === undefined || path.split(delimiter).some((dir) => ((statSync(join(dir, name), { throwIfNoEntry: false })?.mode ?? 0) & 0o111) !== 0)
-}
+const programIn = (path: string, name: string): string[] =>
+  path.split(delimiter).map((dir) => join(dir, name)).filter((program) => ((statSync(program, { throwIfNoEntry: false })?.mode ?? 0) & 0o111) !== 0).slice(0, 1)

@@ -38,7 +38,7 @@ const debian: Plan = {
     { path: '/dev/vg/demo.2', format: 'raw', sizeBytes: 1 << 30 },
     { path: '/images/seed.iso', format: 'raw', sizeBytes: 1 << 20, readOnly: true },
   ],
-  options: { vnc: true, cache: 'direct', cpuModel: 'Nehalem,+aes' },
+  options: { cache: 'direct', cpuModel: 'Nehalem,+aes' },
 }
 
 const golden: Record<string, [Plan, Machine]> = {
@@ -53,7 +53,7 @@ const golden: Record<string, [Plan, Machine]> = {
   // An accelerator is for guests of the host's own processor.
   ...Object.fromEntries((['arm64', 'armhf', 'mips64el', 'mipsel', 'ppc64el', 'riscv64', 's390x'] as const).map((arch) => [`arch-${arch}`, [{ ...micro, arch, cpu: 1 }, { ...machine, accel: 'kvm' }]] as const)),
   'arch-i386': [{ ...micro, arch: 'i386' }, { ...machine, accel: 'kvm' }],
-  'arch-sparc': [{ ...demoOs, arch: 'sparc', options: {}, nics: [tap] }, machine],
+  'arch-sparc': [{ ...demoOs, arch: 'sparc', memMb: 32, options: {}, nics: [tap] }, machine],
 }
 
 for (const [name, [plan, on]] of Object.entries(golden))
@@ -101,7 +101,8 @@ const broken: Record<string, [Partial<Plan>, RegExp]> = {
   'a PC for a processor that is none': [{ arch: 'arm64', options: { machine: { type: 'q35' } } }, /machine is for amd64 and i386/],
   'a screen for a board that has none': [{ arch: 's390x', options: { vnc: true } }, /vnc is for amd64/],
   'more processors than the board has': [{ arch: 'mipsel', cpu: 2 }, /1 processor, not 2.*malta/],
-  'more memory than the board has': [{ arch: 'armhf', cpu: 1, memMb: 4096 }, /3072 MB of memory at most/],
+  'more memory than the board has': [{ arch: 'armhf', cpu: 1, memMb: 4096 }, /64 to 3072 MB of memory, not 4096/],
+  'less memory than the firmware wants': [{ ...demoOs, arch: 'sparc', options: {} }, /32 to 256 MB of memory, not 16/],
   'a longer command line than the processor takes': [{ arch: 's390x', cpu: 1, cmdline: 'x'.repeat(900) }, /895/],
   'more disks than the board has places': [{ arch: 'mips64el', cpu: 1, disks: Array.from({ length: 8 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /6 disks/],
   'a disk on a board without virtio': [{ arch: 'sparc', cpu: 1 }, /no disk and no agent/],

@@ -47,7 +47,7 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
     ['-m', `${plan.memMb}M`],
     ['-nodefaults', '-no-user-config', '-no-reboot'],
     ['-display', 'none'],
-    options.vnc ? ['-vga', 'std', '-vnc', `unix:${files.vnc}`] : [],
+    options.vnc ? ['-vga', 'std', '-vnc', `unix:${files.vnc},share=force-shared`] : [],
     ['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
     ['-chardev', socket('qmp', files.qmp), '-mon', 'chardev=qmp,mode=control'],
     ['-chardev', `${socket('serial', files.serial)},logfile=${files.serialLog},logappend=on`, '-serial', 'chardev:serial'],

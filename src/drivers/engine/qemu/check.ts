@@ -50,12 +50,12 @@ export function checked(plan: Plan): CheckedPlan {
   return { plan, options, ...(board ? { board } : {}) }
 }
 
-function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed }: Plan, { machine, suffix, cpuMax, memMaxMb }: Board): void {
+function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed }: Plan, { machine, suffix, cpuMax, memMinMb, memMaxMb }: Board): void {
   const about = { subject: `vm/${id}` }
   const need = (holds: boolean, why: string) => holds || fail('invalid', `${why}: it is a QEMU ${machine.replace(/,.*/, '')}`, about)
   if (boot === 'disk') fail('unsupported', `a VM of ${arch} starts from a kernel here: for a disk there is no firmware`, about)
   need(cpu <= cpuMax, `a VM of ${arch} has ${cpuMax === 1 ? '1 processor' : `1 to ${cpuMax} processors`}, not ${cpu}`)
-  need(memMb <= memMaxMb, `a VM of ${arch} has ${memMaxMb} MB of memory at most, not ${memMb}`)
+  need(memMb >= memMinMb && memMb <= memMaxMb, `a VM of ${arch} has ${memMinMb} to ${memMaxMb} MB of memory, not ${memMb}`)
   need(suffix !== undefined || (disks.length === 0 && ports.length === 0 && seed === undefined), `a VM of ${arch} takes no disk and no agent`)
 }
 

@@ -28,6 +28,7 @@ export interface Guest {
   execute(command: string, args?: object, call?: Call): Promise<unknown>
   pause(): Promise<void>
   console(): Promise<Duplex>
+  screen(): Promise<Duplex>
   dial(portName: string): Promise<Duplex>
   /** Closes every connection to it; it goes on. */
   letGo(): void
@@ -53,6 +54,7 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
   ready.promise.catch(() => undefined)
   const facts = at.facts()
   const dialled = new Map<string, Promise<Socket>>()
+  const screens = new Set<Socket>()
   const hub = consoleHub(() => connectUnix(at.path(files.serial)).catch(asNotReady(at.id)))
   let line: Qmp | undefined
   let isNew = childEnded !== undefined
@@ -117,6 +119,14 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
       await execute('stop')
     },
     console: () => hub.open(),
+    async screen() {
+      if (!existsSync(at.path(files.vnc))) fail('unsupported', 'this VM has no screen: its image boots without one', { subject: `vm/${at.id}`, remedy: 'use its serial line: `tt env console`' })
+      const stream = await connectUnix(at.path(files.vnc)).catch(asNotReady(at.id))
+      screens.add(stream)
+      stream.on('error', () => undefined) // It is followed by `close`.
+      stream.once('close', () => screens.delete(stream))
+      return stream
+    },
     async dial(portName) {
       const about = { subject: `vm/${at.id}` }
       const number = facts?.ports.indexOf(portName) ?? -1
@@ -160,6 +170,7 @@ export function guest(at: GuestDir, found: Found, options: GuestOptions): Guest 
       letGo.abort(new Error('the server lets go of the guest'))
       line?.close()
       hub.close()
+      for (const stream of screens) stream.destroy()
       for (const opening of dialled.values()) opening.then((stream) => stream.destroy(), () => undefined)
     },
   }

@@ -1,4 +1,4 @@
-import { chownSync, copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { chownSync, closeSync, copyFileSync, existsSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Plan } from '../../../model/plan.ts'
@@ -22,6 +22,19 @@ export function echoPlan(id: string, dir: string): Plan {
   const kernel = join(dir, 'echo')
   writeFileSync(kernel, pvhElf(echo))
   return { ...demoPlan(id, dir), files: { kernel } }
+}
+
+/** A disk whose boot sector does nothing for ever, on a machine with a screen. */
+export function screenPlan(id: string, dir: string): Plan {
+  const plan = demoPlan(id, dir)
+  const [{ path } = { path: '' }] = plan.disks
+  const sector = Buffer.alloc(512)
+  sector.set([0xf4, 0xeb, 0xfd]) // hlt; jmp back
+  sector.writeUInt16LE(0xaa55, 510)
+  const file = openSync(path, 'r+')
+  writeSync(file, sector)
+  closeSync(file)
+  return { ...plan, memMb: 32, boot: 'disk', files: {} }
 }
 
 function disk(id: string, dir: string): Plan['disks'][0] {

@@ -35,8 +35,7 @@ const overheadCpu = 0.5
 /** Makes everything a guest needs and starts it: three effects. Undoing a start that failed is the caller's. */
 export function launch(checked: CheckedPlan, to: { at: GuestDir; mark: string; cookie: string; cgroups: Cgroups | undefined; effects: Effects; launch: Launch; prepare?: () => void }) {
   const { plan } = checked
-  const { at, mark, cookie, effects } = to
-  const host: Launch = checked.board ? { ...to.launch, binary: checked.board.emulator, accel: 'tcg', kvmGid: undefined } : to.launch
+  const { at, mark, cookie, effects, launch: host } = to
   effects.act({ kind: 'file', verb: 'make', subject: at.dir }, () => {
     at.prepare(checked)
     to.prepare?.()

@@ -7,6 +7,7 @@ import { plainEffects } from '../../../base/effects.ts'
 import { silentLog } from '../../../base/log.ts'
 import { realWorld } from '../../../base/world.ts'
 import { pvhElf, testOptions } from './guests.ts'
+import { programEnv } from './launch.ts'
 import { host, type Trials } from './machine.ts'
 import { qemu } from './qemu.ts'
 import { settingsOf } from './settings.ts'
@@ -107,7 +108,7 @@ test('a test guest that does not come up is an unusable engine, and leaves nothi
 })
 
 test('settings are checked', () => {
-  assert.deepEqual(settingsOf({ launcher: '/l', demoOs: '/d' }), { launcher: '/l', demoOs: '/d', binary: 'qemu-system-x86_64', accel: 'auto', serialKeepBytes: 1 << 20 })
+  assert.deepEqual(settingsOf({ launcher: '/l', demoOs: '/d' }), { launcher: '/l', demoOs: '/d', binary: 'qemu-system-x86_64', emulators: programEnv.PATH, accel: 'auto', serialKeepBytes: 1 << 20 })
   for (const wrong of [{}, { launcher: '/l' }, { launcher: '/l', demoOs: 3 }, { launcher: '/l', demoOs: '/d', accel: 'hvf' }, { launcher: '/l', demoOs: '/d', serialKeepBytes: 10 }, { launcher: '/l', demoOs: '/d', accell: 'kvm' }])
     assert.throws(() => settingsOf(wrong), { code: 'invalid', message: /^options of engine qemu: / }, JSON.stringify(wrong))
 })

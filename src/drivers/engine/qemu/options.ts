@@ -17,7 +17,7 @@ const Options = v.strictObject({
   cache: v.optional(v.picklist(['writeback', 'direct', 'unsafe']), 'writeback'),
   /** Whether the guest halts when the power button is pressed. */
   powerButton: v.optional(flag),
-  vnc: v.optional(flag, false),
+  vnc: v.optional(flag),
 })
 
 /** An image's options with nothing left open. */
@@ -42,5 +42,5 @@ export function imageOptions({ id, arch, boot, options }: Plan): ImageOptions {
   if (isMicrovm && vnc) refuse('a microvm has no screen')
   const given = Object.entries(rest).filter((one): one is [string, boolean] => one[1] !== undefined)
   if (!isMicrovm && given.length > 0) refuse(`machine.${given[0]?.[0]} is for a microvm`)
-  return { machine: type, parts: Object.fromEntries(given), cpuModel, cache, powerButton: asked.powerButton ?? (isX86 && !isMicrovm), vnc }
+  return { machine: type, parts: Object.fromEntries(given), cpuModel, cache, powerButton: asked.powerButton ?? (isX86 && !isMicrovm), vnc: vnc ?? (isX86 && boot === 'disk') }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { argvOf } from '../../../base/processes.ts'
 import { engineContract } from '../engine.contract.ts'
-import { demoPlan, echoPlan, testOptions } from './guests.ts'
+import { demoPlan, echoPlan, screenPlan, testOptions } from './guests.ts'
 import { qemu } from './qemu.ts'
 
 await engineContract({
@@ -20,5 +20,6 @@ await engineContract({
     return { cpu: Number(words[words.indexOf('-smp') + 1]), memMb: Number.parseInt(words[words.indexOf('-m') + 1] ?? '', 10) }
   },
   prints: /!(?:AB)+A?$/,
+  shows: screenPlan,
   answers: { plan: echoPlan, send: 'tell me', comes: /tell me/ },
 })

@@ -2,12 +2,12 @@ import { cgroups as groupsOf } from '../../../base/cgroups.ts'
 import { fail } from '../../../model/errors.ts'
 import { parseVmId } from '../../../model/names.ts'
 import type { Engine, EngineFactory, EngineFeatures } from '../engine.ts'
-import { emulators } from './archs.ts'
-import { checked } from './check.ts'
+import { type Emulators, emulators } from './archs.ts'
+import { checked, type CheckedPlan } from './check.ts'
 import { ending as endingOf } from './ending.ts'
 import type { Guest } from './guest.ts'
 import { holder } from './holder.ts'
-import { lastWords, outOfMemory, programEnv } from './launch.ts'
+import { lastWords, type Launch, outOfMemory } from './launch.ts'
 import { findings } from './findings.ts'
 import { clean, leaks } from './leaks.ts'
 import { host, type Trials } from './machine.ts'
@@ -26,7 +26,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
   const guests = await holder(home, settings.serialKeepBytes)
   const ending = endingOf({ home, guests, cgroups })
   const boot = starting({ home, guests, ending })
-  const here = emulators(programEnv.PATH, () => world.ticks())
+  const here = emulators(settings.emulators, () => world.ticks())
   const features: EngineFeatures = {
     accel: 'tcg',
     limits: 'cgroups',
@@ -88,9 +88,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
       if (!isRoot && plan.uid !== undefined) fail('invalid', 'a server that is not root cannot start a VM as another user', about)
       const known = await machine()
       if (!known.usable) return fail('unavailable', `QEMU is not usable here: ${known.why}`, about)
-      const lacking = here.lacks()[plan.arch]
-      if (lacking !== undefined) fail('unsupported', `there is no emulator for ${plan.arch} on this host`, { ...about, remedy: `apt-get install ${lacking}` })
-      await boot(sound, { launch: known.launch, cgroups: known.limits ? cgroups : undefined }, call)
+      await boot(sound, { launch: { ...known.launch, ...emulatorFor(sound, here) }, cgroups: known.limits ? cgroups : undefined }, call)
     },
     stop: ending.stop,
     destroy: ending.destroy,
@@ -106,6 +104,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
     watch: guests.watch,
     dial: async (id, portName) => running(id).dial(portName),
     console: async (id) => running(id).console(),
+    screen: async (id) => running(id).screen(),
     async logs(id, { limitBytes = settings.serialKeepBytes } = {}) {
       if (!exists(id)) fail('not_found', 'there is no such VM', { subject: `vm/${id}` })
       return readLog(guestDir(home, id).serialLog, limitBytes) ?? new Uint8Array()
@@ -123,13 +122,21 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
   }
 }
 
+/** KVM runs guests of the host's own processor only. */
+function emulatorFor({ plan, board }: CheckedPlan, here: Emulators): Partial<Launch> {
+  if (!board) return {}
+  const binary = here.program(plan.arch)
+  if (binary === undefined) fail('unsupported', `there is no emulator for ${plan.arch} on this host`, { subject: `vm/${plan.id}`, remedy: `apt-get install ${board.debianPackage}` })
+  return { binary, accel: 'tcg', kvmGid: undefined }
+}
+
 const fixedFeatures = {
   boots: ['kernel', 'disk'],
   nics: ['tap', 'user', 'none'],
   dial: true,
   console: true,
   logs: true,
-  screen: false,
+  screen: true,
   channel: false,
   pause: true,
   save: false,

@@ -35,18 +35,23 @@ export function hands({ dir, mark, world, effects }: DriverHome): Hands {
       for (const part of removeCommands(names, doomedGroup(mark))) await ip.send(part)
     })
   }
-  /** Lets answers to 127.0.0.1 in; the rules keep guests from misusing it. */
-  const openToLocalhost = (bridge: string) => {
-    const file = `/proc/sys/net/ipv4/conf/${bridge}/route_localnet`
-    if (readFileSync(file, 'utf8').trim() === '1') return
-    effects.act({ kind: 'sysctl', verb: 'change', subject: file }, () => writeFileSync(file, '1'))
+  /**
+   * Lets answers to 127.0.0.1 in; the rules keep guests from misusing it. And answers for whatever the machine has a way to: guests prepared for the original system
+   * take all of 10.0.0.0/8 for their wire and 10.0.0.1 for their gateway, and reach what others reach.
+   */
+  const openBridge = (bridge: string) => {
+    for (const name of ['route_localnet', 'proxy_arp']) {
+      const file = `/proc/sys/net/ipv4/conf/${bridge}/${name}`
+      if (readFileSync(file, 'utf8').trim() === '1') continue
+      effects.act({ kind: 'sysctl', verb: 'change', subject: file }, () => writeFileSync(file, '1'))
+    }
   }
 
   const interfaces = async ({ bridges, taps }: Steps) => {
     if (bridges.length > 0) {
       const names = bridges.map(({ name }) => name)
       await effects.act({ kind: 'bridge', verb: 'make', subject: subjectOf(names) }, () => tell(bridges.flatMap((one) => bridgeCommands(one, ipv6))))
-      names.forEach(openToLocalhost)
+      names.forEach(openBridge)
     }
     if (taps.length === 0) return
     const names = taps.map(({ name }) => name)

@@ -1,4 +1,4 @@
-! demo-os-sparc: what demo-os is on a PC, on a SPARCstation 5. Two tasks that know nothing of each other print A and B for
+! sparc-os: what demo-os is on a PC, on a SPARCstation 5. Two tasks that know nothing of each other print A and B for
 ! ever on the first serial line; a timer interrupts whichever runs, every 10 ms, and the kernel goes on with the other one:
 !
 !     !ABABABABABABAB...
@@ -51,7 +51,8 @@ _start: set     SERIAL, %o4
 
         andn    %l0, INTERRUPT_LEVELS, %l0
         or      %l0, NO_LEVELS_BELOW_14, %l0
-        wr      %l0, TRAPS_ON, %psr     ! wr combines by exclusive or: the firmware leaves traps off
+        or      %l0, TRAPS_ON, %l0
+        wr      %l0, 0, %psr
         nop; nop; nop
 
         ! The first task runs from here on, the other one as if the timer had stopped it at its first instruction.

@@ -1,0 +1,123 @@
+import type { Attributes, FileEntryWithStats, SFTPWrapper, Stats } from 'ssh2'
+import type { Call } from '../../../model/call.ts'
+import { asTtError, fail, TtError } from '../../../model/errors.ts'
+import type { Connection } from './connection.ts'
+import type { Login } from './login.ts'
+
+/** The protocol of files over one connection, each step a promise that ends with its call and with the connection. */
+export interface Sftp {
+  lstat(path: string): Promise<Stats | undefined>
+  /** Links followed. */
+  stat(path: string): Promise<Stats | undefined>
+  readlink(path: string): Promise<string>
+  list(path: string): AsyncIterable<FileEntryWithStats>
+  open(path: string, how: string): Promise<Buffer>
+  close(handle: Buffer): Promise<void>
+  /** At most so many bytes; none at the end. */
+  read(handle: Buffer, at: number, length: number): Promise<Buffer>
+  write(handle: Buffer, at: number, bytes: Uint8Array): Promise<void>
+  truncate(handle: Buffer, length: number): Promise<void>
+  chmod(path: string, mode: number): Promise<void>
+  mkdir(path: string, mode: number): Promise<void>
+  symlink(target: string, path: string): Promise<void>
+  unlink(path: string): Promise<void>
+  /** Refuses what is there already. */
+  link(from: string, to: string): Promise<void>
+  /** Takes the place of what is there, at once. */
+  rename(from: string, to: string): Promise<void>
+}
+
+/** What the protocol says of failures: https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02#section-7 */
+export const status = { eof: 1, noSuchFile: 2, denied: 3, failure: 4 } as const
+
+const sessions = new WeakMap<Login, Promise<SFTPWrapper>>()
+
+/** Files of a guest whose server of ssh has the subsystem; it is opened once for a connection. */
+export async function sftpOver(connection: Connection, call?: Call): Promise<Sftp> {
+  const login = await connection.ready(call)
+  const opening = sessions.get(login) ?? opened(login)
+  sessions.set(login, opening)
+  const raw = await opening.catch((fault: Error) => {
+    sessions.delete(login)
+    if (login.over) throw broken(fault)
+    return fail('unsupported', `the guest's server of ssh has no files to offer (sftp): ${fault.message}`, { remedy: 'install sftp-server in it, as the package openssh-sftp-server has it, or use another way in' })
+  })
+  /** Settles once, whatever is first: the answer, the end of the connection, or of the call. */
+  const ask = <T>(what: (done: (fault: unknown, value?: T) => void) => void): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const give = () => reject(asTtError(call?.signal?.reason))
+      const settle = (fault: unknown, value?: T) => {
+        call?.signal?.removeEventListener('abort', give)
+        if (fault) reject(login.over || !isAnswer(fault) ? broken(fault) : fault)
+        else resolve(value as T)
+      }
+      if (call?.signal?.aborted) return give()
+      if (login.over) return reject(broken())
+      call?.signal?.addEventListener('abort', give, { once: true })
+      login.ended.then(() => settle(broken())).catch(() => undefined)
+      try {
+        what(settle)
+      } catch (fault) {
+        settle(fault)
+      }
+    })
+  const absent = (fault: unknown): undefined => {
+    if (codeOf(fault) === status.noSuchFile) return undefined
+    throw fault
+  }
+  const whole = ask<never> as (what: (done: (fault: unknown) => void) => void) => Promise<unknown>
+  const nothing = async (what: (done: (fault: unknown) => void) => void) => void (await whole(what))
+  return {
+    lstat: (path) => ask<Stats>((done) => raw.lstat(path, done)).catch(absent),
+    stat: (path) => ask<Stats>((done) => raw.stat(path, done)).catch(absent),
+    readlink: (path) => ask<string>((done) => raw.readlink(path, done)),
+    async *list(path) {
+      const handle = await ask<Buffer>((done) => raw.opendir(path, done))
+      try {
+        for (;;) {
+          const some = await ask<FileEntryWithStats[]>((done) => raw.readdir(handle, done)).catch((fault: unknown) => {
+            if (codeOf(fault) === status.eof) return undefined
+            throw fault
+          })
+          if (!some) return
+          yield* some
+        }
+      } finally {
+        if (!login.over) raw.close(handle, () => undefined)
+      }
+    },
+    open: (path, how) => ask<Buffer>((done) => raw.open(path, how as never, { mode: 0o600 } as Attributes, done)),
+    close: (handle) => nothing((done) => raw.close(handle, done)),
+    read: (handle, at, length) =>
+      ask<Buffer>((done) => {
+        const into = Buffer.allocUnsafe(length)
+        raw.read(handle, into, 0, length, at, (fault: unknown, count: number) => (fault && codeOf(fault) !== status.eof ? done(fault) : done(undefined, into.subarray(0, fault ? 0 : count))))
+      }),
+    write: (handle, at, bytes) => nothing((done) => raw.write(handle, bytes as Buffer, 0, bytes.length, at, done)),
+    truncate: (handle, length) => nothing((done) => raw.fsetstat(handle, { size: length } as Attributes, done)),
+    chmod: (path, mode) => nothing((done) => raw.setstat(path, { mode } as Attributes, done)),
+    mkdir: (path, mode) => nothing((done) => raw.mkdir(path, { mode } as Attributes, done)),
+    symlink: (target, path) => nothing((done) => raw.symlink(target, path, done)),
+    unlink: (path) => nothing((done) => raw.unlink(path, done)),
+    link: (from, to) => nothing((done) => raw.rename(from, to, done)),
+    rename: (from, to) => nothing((done) => raw.ext_openssh_rename(from, to, done)),
+  }
+}
+
+const opened = (login: Login): Promise<SFTPWrapper> =>
+  new Promise((resolve, reject) => {
+    login.ended.then((why) => reject(new Error(why))).catch(() => undefined)
+    login.client.sftp((fault, sftp) => {
+      if (fault) return reject(fault)
+      // What breaks it breaks its requests, which tell; without a listener it would end the server.
+      sftp.on('error', () => undefined)
+      resolve(sftp)
+    })
+  })
+
+export const codeOf = (fault: unknown): number | undefined => (fault instanceof Error && 'code' in fault && typeof fault.code === 'number' ? fault.code : undefined)
+
+/** A refusal of the server, and no fault of the way to it. */
+const isAnswer = (fault: unknown): boolean => codeOf(fault) !== undefined || fault instanceof TtError
+
+const broken = (cause?: unknown) => (cause instanceof TtError ? cause : new TtError({ code: 'unavailable', message: 'the connection to the guest broke while its files were moved' }, cause))

@@ -1,0 +1,57 @@
+import { asTtError, TtError } from '../../../model/errors.ts'
+import type { Channel, ChannelFactory } from '../channel.ts'
+import { connection } from './connection.ts'
+import { execute } from './execution.ts'
+import { sshFiles } from './files.ts'
+import { sftpOver } from './sftp.ts'
+import { shellTextOf } from './shell-text.ts'
+
+/** The channel to a server of ssh in the guest: everything over one connection, which is made anew when it breaks. */
+export const ssh: ChannelFactory = (guest): Channel => {
+  const { world } = guest
+  const link = connection(guest)
+  const running = new Set<Promise<unknown>>()
+  const exec: Channel['exec'] = async (command, options, call) => {
+    shellTextOf(command, { ...options, mark: '', headerTo: 'stderr' }) // What cannot be is refused before anything is waited for.
+    const login = await link.take(call)
+    const work = execute(command, options, { login, world, closed: link.closed, call })
+    running.add(work)
+    try {
+      return await work
+    } finally {
+      running.delete(work)
+      link.giveBack(login)
+    }
+  }
+  return {
+    features: { tty: true, stdin: true, signals: true, files: true, identity: false, beats: false },
+    closed: link.closed,
+    ready: async (call) => void (await link.ready(call)),
+    broken: link.broken,
+    async ping(call) {
+      const { client, ended } = await link.ready(call)
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      const give = () => reject(asTtError(call?.signal?.reason))
+      call?.signal?.addEventListener('abort', give, { once: true })
+      // A question that starts nothing, whatever the answer is: to end a forwarding that never was.
+      client.unforwardIn('127.0.0.1', 1, () => resolve())
+      ended.then(() => reject(new TtError({ code: 'unavailable', message: 'the connection to the guest broke' }))).catch(() => undefined)
+      await promise.finally(() => call?.signal?.removeEventListener('abort', give))
+    },
+    exec,
+    files: sshFiles({
+      sftp: (call) => sftpOver(link, call),
+      async run(argv, call) {
+        let stdout = ''
+        const exit = await exec({ argv }, { output: (stream, bytes) => void (stdout = stream === 'stdout' ? (stdout + Buffer.from(bytes).toString('latin1')).slice(0, 4096) : stdout) }, call)
+        return { stdout, exit }
+      },
+    }),
+    async [Symbol.asyncDispose]() {
+      const ending = Promise.allSettled(running)
+      link.close()
+      await ending // Each ends its command in the guest first.
+      await link[Symbol.asyncDispose]()
+    },
+  }
+}
