@@ -28,6 +28,7 @@ export async function calledOn(cloud: Cloud, { args, signal = new AbortControlle
     variables: {},
     config: { path: '/nowhere', read: () => undefined, write: nothing },
     readFile: nothing,
+    fetchText: async () => undefined,
     files: async () => localFiles,
     profiles: { names: () => [], read: () => undefined, write: nothing, remove: nothing, pathOf: (name) => `/nowhere/${name}` },
     ownToken: () => ({ token: 'own', path: '/nowhere/token' }),

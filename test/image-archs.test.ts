@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -10,6 +10,8 @@ import { fake } from '../src/drivers/engine/fake.ts'
 import type { Engine } from '../src/drivers/engine/engine.ts'
 import type { Arch } from '../src/model/image.ts'
 import { catalogue } from '../src/host/images.ts'
+import { memoryStore } from '../src/store/memory.ts'
+import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 
 const about = (name: string, arch: Arch = 'amd64') => JSON.stringify({ format: 1, name, arch, engines: ['fake'], boot: 'kernel' })
 
@@ -63,3 +65,29 @@ test('a recipe for a processor that does not run here is not offered, and what i
   }))
 
 test('it is offered where it runs', () => inCatalogue(['amd64', 'sparc'], async (images) => assert.deepEqual(recipesIn(images), ['small amd64 to build', 'station sparc to build'])))
+
+test('[H06] a host takes VMs only for processors that its engine runs', { timeout: 60_000 }, async () => {
+  using place = temporaryDir('archs')
+  const images = join(place.dir, 'images')
+  mkdirSync(join(images, 'foreign'), { recursive: true })
+  writeFileSync(join(images, 'foreign', 'kernel'), 'kernel')
+  writeFileSync(join(images, 'foreign', 'image.json'), JSON.stringify({ ...JSON.parse(about('foreign', 'arm64')), kernel: { file: 'kernel', sha256: '0'.repeat(64) } }))
+  utimesSync(join(images, 'foreign', 'kernel'), 1, 1)
+  utimesSync(join(images, 'foreign', 'image.json'), 1, 1)
+  await using store = memoryStore({ world: realWorld })
+  const host = (name: string, archs: readonly Arch[]) =>
+    fakeCloud({ dir: join(place.dir, name), store, imageDirs: [images], host: { name }, around: { engine: (engine) => ({ ...engine, features: { ...engine.features, archs } }) } })
+  await using poor = await host('poor', ['amd64'])
+  await assert.rejects(poor.cloud.collection('env').put('alone', { spec: { groups: [{ image: 'foreign' }] } }), { code: 'unsupported', message: /no host fits, because none runs guests for arm64/ })
+  await using _rich = await host('rich', ['amd64', 'arm64'])
+  await poor.cloud.collection('env').put('spread', { spec: { groups: [{ image: 'foreign', count: 5 }] } })
+  for (let tries = 0; ; tries++) {
+    const { items } = await poor.cloud.collection('vm').list({ under: 'spread' })
+    if (items.every(({ status }) => status?.state === 'ready')) {
+      assert.deepEqual(items.map(({ status }) => status?.host), Array.from({ length: 5 }, () => 'rich'))
+      break
+    }
+    assert.ok(tries < 300, JSON.stringify(items.map(({ status }) => status)))
+    await realWorld.sleep(50)
+  }
+})

@@ -8,7 +8,7 @@ import { realWorld } from '../src/base/world.ts'
 import { ownCertificate } from '../src/bin/certificates.ts'
 import { serverGround } from './e2e/ground.ts'
 import { temporaryDir } from './fake-cloud.ts'
-import { bootDisk, digestOf, disks, guestBytes, MiB, needing, onlyDisk, shelf, web } from './import-ground.ts'
+import { bootDisk, digestOf, disks, guestBytes, MiB, needing, onlyDisk, shelf, web, webProxy } from './import-ground.ts'
 
 // A server and a client as programs of their own.
 
@@ -20,7 +20,7 @@ test('[L10 K05] tt image import, from a file to an ENV, and tt image del', needs
   await using server = serverGround(['--engine', 'fake'])
   await server.start()
   const vmdk = made.as('vmdk')
-  const said = await server.tt('image', 'import', vmdk, '--name', 'old-box', '--agent', 'engine', '--no-cloud-init', '--memo', 'from the attic', '-C', '1', '--mem', '64', '-p', '80,443')
+  const said = await server.tt('image', 'import', vmdk, '--name', 'old-box', '--no-cloud-init', '--memo', 'from the attic', '-C', '1', '--mem', '64', '-p', '80,443')
   assert.deepEqual([said.code, said.stdout], [0, `old-box: imported by ${hostOf(said.stdout)}\n`], said.stderr)
   const { images } = (await server.json('image', 'show', 'old-box')) as { images: Record<string, unknown>[] }
   const { memo, ways, features, cpu, memMb, ports } = images[0] ?? assert.fail('it is not shown')
@@ -68,19 +68,35 @@ test('tt image import says what is wrong with the line, the file and the disk', 
   }
 })
 
-test('https with an authority of one\'s own, and no secret in the log or the audit trail', needs, async () => {
+test('https with an authority of one\'s own and through a proxy, and no secret in the log or the audit trail', needs, async () => {
   using home = temporaryDir('certificate')
   const certificate = ownCertificate(home.dir, { addresses: ['127.0.0.1'], world: realWorld })
   const bytes = bootDisk()
   await using at = await web(bytes, certificate)
   await using server = serverGround(['--engine', 'fake', '--log-level', 'debug'])
-  await server.start({ NODE_EXTRA_CA_CERTS: join(home.dir, 'tls/cert.pem') })
+  await using proxy = await webProxy(bytes)
+  await server.start({ NODE_EXTRA_CA_CERTS: join(home.dir, 'tls/cert.pem'), https_proxy: proxy.url, no_proxy: '' })
   const said = await server.tt('image', 'import', `${at.url.replace('//', '//user:pa55word@')}?signature=s3cret`, '--name', 'far', '--sha256', digestOf(bytes).toUpperCase())
   assert.equal(said.code, 0, said.stderr)
   assert.equal(at.requests[0]?.headers.authorization, `Basic ${btoa('user:pa55word')}`)
+  assert.deepEqual(proxy.passed, [`CONNECT 127.0.0.1:${at.port}`], 'https goes through the proxy of the environment, which sees none of it')
   const audit = await server.tt('audit')
   assert.match(audit.stdout, /open import +image\/far/)
-  for (const [what, text] of [['log', server.log()], ['audit', audit.stdout], ['journal', readFileSync(join(server.dir, 'data/journal.ndjson'), 'utf8')]] as const) assert.ok(!/pa55word|s3cret/.test(text), `a secret is in the ${what}`)
+  for (const [what, text] of [['log', server.log()], ['audit', audit.stdout], ['journal', readFileSync(join(server.dir, 'data/journal.ndjson'), 'utf8')]] as const) assert.ok(!/pa55word|s3cret|me:word/.test(text), `a secret is in the ${what}`)
+})
+
+test('[L01] an image is imported with curl alone', needs, async () => {
+  const bytes = bootDisk()
+  await using at = await web(bytes)
+  await using server = serverGround(['--engine', 'fake'])
+  await server.start()
+  const token = readFileSync(join(server.dir, 'data/token'), 'utf8').trim()
+  const ask = (body: object) => fetch(`http://127.0.0.1:${server.port}/v1/session`, { method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const answer = await ask({ type: 'import', image: { name: 'far', url: at.url, sha256: digestOf(bytes) } })
+  const frames = (await answer.text()).trim().split('\n').map((line) => JSON.parse(line) as { type: string; image?: string })
+  assert.deepEqual([answer.status, frames.at(-1)?.type, frames.at(-1)?.image], [200, 'built', 'far'])
+  const withoutUrl = await ask({ type: 'import', image: { name: 'near' } })
+  assert.equal(withoutUrl.status, 400, 'bytes need a WebSocket')
 })
 
 test('[fault 39] the server killed in the middle of an import: the same command goes on from there', needs, async (t) => {

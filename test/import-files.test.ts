@@ -30,7 +30,7 @@ test('[L10 K05] disks of every format become images that VMs start from', needs,
       using home = temporaryDir('import')
       await using host = await fakeCloud({ dir: home.dir, host: { uidOf } })
       const bytes = readFileSync(path)
-      const outcome = await imported(host.cloud, { name: 'mine', memo: 'a disk', ways: ['engine'] }, bytes)
+      const outcome = await imported(host.cloud, { name: 'mine', memo: 'a disk' }, bytes)
       assert.deepEqual([outcome.problem, outcome.built, outcome.wants], [undefined, ['one'], [0]])
       const disk = onlyDisk(home.dir)
       assert.equal(digestOf(readFileSync(disk.path)), disk.manifest.disk.sha256)
@@ -56,7 +56,7 @@ test('what an order says of an image is what the image says', needs, async () =>
   using home = temporaryDir('import')
   await using host = await fakeCloud({ dir: home.dir })
   assert.equal((await imported(host.cloud, { name: 'plain' }, bootDisk())).problem, undefined)
-  assert.deepEqual((await host.cloud.collection('image').get('plain')).spec.ways, ['qga', 'ssh'], 'so it is with stock images')
+  assert.deepEqual((await host.cloud.collection('image').get('plain')).spec.ways, ['engine'], 'this engine needs no agent')
   const order = { name: 'lab.example/one:2', arch: 'arm64' as const, ways: [], features: [], cpu: 3, memMb: 300, diskMb: 30, ports: [80] }
   assert.equal((await imported(host.cloud, order, bootDisk(3 * MiB, 'other'))).problem, undefined)
   const { spec } = await host.cloud.collection('image').get(order.name)

@@ -4,7 +4,7 @@ import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, readFile
 import { open } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { realWorld } from '../src/base/world.ts'
@@ -221,4 +221,32 @@ function rangeOf({ headers }: IncomingMessage, { etag, lastModified }: Web): num
   const from = /^bytes=(\d+)-$/.exec(headers.range ?? '')?.[1]
   const same = headers['if-range'] === undefined || headers['if-range'] === etag || headers['if-range'] === lastModified
   return from !== undefined && same ? Number(from) : undefined
+}
+
+/** A proxy that wants a password, has one file itself, and lets https through. What it passed on is in `passed`. */
+export async function webProxy(bytes: Buffer): Promise<{ url: string; passed: string[] } & AsyncDisposable> {
+  const passed: string[] = []
+  const proxy = createServer((request, response) => {
+    passed.push(`${request.method} ${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim())
+    response.writeHead(200, { 'content-length': bytes.length }).end(bytes)
+  })
+  proxy.on('connect', (request, socket) => {
+    passed.push(`${request.method} ${request.url}`)
+    const [host = '', port] = (request.url ?? '').split(':')
+    const to = connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      to.pipe(socket).pipe(to)
+    })
+    to.on('error', () => socket.destroy())
+    socket.on('error', () => to.destroy())
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://me:word@127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    passed,
+    async [Symbol.asyncDispose]() {
+      proxy.closeAllConnections()
+      proxy.close()
+    },
+  }
 }

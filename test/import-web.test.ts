@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import { statSync, utimesSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { realWorld, type World } from '../src/base/world.ts'
 import { ownCertificate } from '../src/bin/certificates.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
-import { bootDisk, digestOf, guestBytes, imported, MiB, needing, onlyDisk, shelf, web } from './import-ground.ts'
+import { bootDisk, digestOf, guestBytes, imported, MiB, needing, onlyDisk, shelf, web, webProxy } from './import-ground.ts'
 
 const needs = needing('qemu-img')
 
@@ -172,24 +170,9 @@ test('a server that is silent is given up, and one that nobody trusts is not ask
 test('proxies of the environment are used, and no_proxy is heeded', needs, async () => {
   using home = temporaryDir('import')
   await using at = await web(bytes)
-  const passed: string[] = []
-  const proxy = createServer((request, response) => {
-    passed.push(`${request.method} ${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim())
-    response.writeHead(200, { 'content-length': bytes.length }).end(bytes)
-  })
-  proxy.on('connect', (request, socket) => {
-    passed.push(`${request.method} ${request.url}`)
-    const [host = '', port] = (request.url ?? '').split(':')
-    const to = connect(Number(port), host, () => {
-      socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
-      to.pipe(socket).pipe(to)
-    })
-    to.on('error', () => socket.destroy())
-    socket.on('error', () => to.destroy())
-  })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  try {
-    const through = `http://me:word@127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  await using proxy = await webProxy(bytes)
+  const { passed, url: through } = proxy
+  {
     const variables = { http_proxy: through, https_proxy: through, no_proxy: 'direct.example,127.0.0.2' }
     await using host = await fakeCloud({ dir: home.dir, world: hasty, host: { variables } })
     assert.deepEqual((await imported(host.cloud, { name: 'one', url: 'http://far.example/disk' })).built, ['one'])
@@ -200,9 +183,6 @@ test('proxies of the environment are used, and no_proxy is heeded', needs, async
     passed.length = 0
     await imported(host.cloud, { name: 'three', url: 'http://127.0.0.2:1/disk' })
     assert.deepEqual(passed, [])
-  } finally {
-    proxy.closeAllConnections()
-    proxy.close()
   }
 })
 

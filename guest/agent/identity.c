@@ -26,6 +26,12 @@ struct identity {
   size_t key_count;
 };
 
+/* What failed first. */
+struct outcome {
+  int fault; /* 0: nothing */
+  const char *step;
+};
+
 static struct {
   uint8_t *body; /* whose last frame has not come yet */
   size_t size;
@@ -33,7 +39,8 @@ static struct {
 } unfinished;
 
 static bool parse(uint8_t *body, size_t size, struct identity *identity);
-static int become(const struct identity *identity, const char **step);
+static struct outcome become(const struct identity *identity);
+static void note(struct outcome *first, const char *step, int fault);
 static int move(const struct identity *identity);
 static int set_clock(const char *text);
 static int stir(const char *digits);
@@ -51,12 +58,12 @@ bool identity_frame(const struct frame *frame) {
   unfinished.id = frame->id;
   if (frame->payload[0] & IDENTIFY_MORE) return true;
   static struct identity identity;
-  const char *step = "identity";
   identity = (struct identity){0};
-  int error = parse(unfinished.body, unfinished.size, &identity) ? become(&identity, &step) : EINVAL;
-  char text[64];
-  int said = snprintf(text, sizeof text, "%s %s", error_name(error), step);
-  wire_send(error ? FRAME_ERROR : FRAME_IDENTIFIED, frame->id, text, error ? (size_t)said : 0);
+  bool known = parse(unfinished.body, unfinished.size, &identity);
+  struct outcome outcome = known ? become(&identity) : (struct outcome){EINVAL, "identity"};
+  char text[64] = "";
+  if (outcome.fault != 0) snprintf(text, sizeof text, "%s %s", error_name(outcome.fault), outcome.step);
+  wire_send(outcome.fault ? FRAME_ERROR : FRAME_IDENTIFIED, frame->id, text, strlen(text));
   identity_hang_up();
   return true;
 }
@@ -93,29 +100,20 @@ static bool parse(uint8_t *body, size_t size, struct identity *identity) {
   return true;
 }
 
-/* All of it, whatever of it fails; what failed first is told. */
-static int become(const struct identity *identity, const char **step) {
-  int first = 0;
-  const struct {
-    const char *step;
-    int fault;
-  } done[] = {
-      {"entropy", identity->entropy ? stir(identity->entropy) : 0},
-      {"clock", identity->clock ? set_clock(identity->clock) : 0},
-      {"address", identity->address ? move(identity) : 0},
-      {"hostname", 0},
-      {"keys", identity->has_keys ? keys_set(identity->keys, identity->key_count) : 0},
-  };
-  char card[CARD_NAME], address[CARD_ADDRESS] = "";
-  bool has_address = card_first(card) && card_address(card, address);
-  int named = identity->hostname ? name_set(identity->hostname, has_address ? address : NULL) : 0;
-  for (size_t i = 0; i < sizeof done / sizeof *done; i++) {
-    int fault = strcmp(done[i].step, "hostname") == 0 ? named : done[i].fault;
-    if (first != 0 || fault == 0) continue;
-    first = fault;
-    *step = done[i].step;
-  }
+/* All of it, whatever of it fails. */
+static struct outcome become(const struct identity *identity) {
+  struct outcome first = {0};
+  char card[CARD_NAME], address[CARD_ADDRESS];
+  if (identity->entropy) note(&first, "entropy", stir(identity->entropy));
+  if (identity->clock) note(&first, "clock", set_clock(identity->clock));
+  if (identity->address) note(&first, "address", move(identity));
+  if (identity->hostname) note(&first, "hostname", name_set(identity->hostname, card_first(card) && card_address(card, address) ? address : NULL));
+  if (identity->has_keys) note(&first, "keys", keys_set(identity->keys, identity->key_count));
   return first;
+}
+
+static void note(struct outcome *first, const char *step, int fault) {
+  if (first->fault == 0 && fault != 0) *first = (struct outcome){fault, step};
 }
 
 static int move(const struct identity *identity) {

@@ -41,6 +41,7 @@ const envStatus = exactly<EnvStatus>()(
     phase: v.picklist(['creating', 'ready', 'failed', 'removing']),
     vms: v.number(),
     ready: v.number(),
+    lost: v.optional(v.pipe(v.number(), v.description('Of these, guests that have answered and are silent now'))),
     expires: v.optional(time),
     since: time,
     task: v.optional(v.pipe(v.string(), v.description('Its last task'))),

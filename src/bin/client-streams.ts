@@ -35,6 +35,7 @@ function keyboard(stdin: ReadStream): Keyboard {
   stdin.once('end', keys.end)
   stdin.once('error', keys.end) // The window was closed.
   stdin.resume()
+  let held = true
   return {
     keys,
     size,
@@ -44,6 +45,8 @@ function keyboard(stdin: ReadStream): Keyboard {
       return () => void screen.off('resize', changed)
     },
     [Symbol.dispose]() {
+      if (!held) return
+      held = false
       stdin.off('data', press)
       stdin.pause()
       keys.end()

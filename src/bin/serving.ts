@@ -13,9 +13,12 @@ import { auditTrail } from '../cloud/audit-trail.ts'
 import { cluster } from '../cloud/cluster.ts'
 import { guard } from '../cloud/guard.ts'
 import { builtInUser } from '../cloud/token-meaning.ts'
+import type { ChannelFactory } from '../drivers/channel/channel.ts'
 import { channels as channelRegistry } from '../drivers/channel/index.ts'
 import { type Host, runHost } from '../host/host.ts'
+import { reasonOf } from '../model/errors.ts'
 import type { Demand } from '../model/expand.ts'
+import type { UnusableFact } from '../model/host.ts'
 import { whyNotRecord } from '../model/record-checks.ts'
 import { bringUp } from '../store/data-version.ts'
 import { metered } from '../store/metered.ts'
@@ -77,7 +80,7 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
     ),
   )
   if (settings.onExit === 'destroy') building.defer(() => endAll({ dataDir, store, drivers, world, log }))
-  const channels = Object.fromEntries(await Promise.all(Object.entries(channelRegistry).map(async ([name, load]) => [name, await load()] as const)))
+  const channels = await usableChannels(drivers.unusable, log)
   const live = liveSettings({
     settings,
     reread,
@@ -142,6 +145,20 @@ export async function serve(settings: ServerSettings, { log, reread, crashPoint,
   log.info('serving', { address: settings.address, port: settings.port, dataDir, mark, ...place, engines: [...drivers.engines.keys()], volume: drivers.volume.name, network: drivers.network.name, total, ...(tls ? { fingerprint: tls.fingerprint } : {}) })
   const stack = building.move()
   return { address: `${settings.address}:${settings.port}`, dataDir, reload, dump: () => writeDump(live.now, world), [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+/** The ways into guests that can be used here; the others are named with the reason. */
+async function usableChannels(unusable: UnusableFact[], log: Log): Promise<Record<string, ChannelFactory>> {
+  const found: Record<string, ChannelFactory> = {}
+  for (const [name, load] of Object.entries(channelRegistry)) {
+    try {
+      found[name] = await load()
+    } catch (fault) {
+      unusable.push({ kind: 'channel', name, why: reasonOf(fault) })
+      log.warn('a way into guests is not usable here', { name, why: reasonOf(fault) })
+    }
+  }
+  return found
 }
 
 /** VMs may ask for this many times the machine's processors together, unless told otherwise. */

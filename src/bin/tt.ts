@@ -19,6 +19,7 @@ const status = await main({
   variables: process.env,
   doors: async () => (await import('./local-doors.ts')).localDoors,
   files: async () => (await import('./local-files.ts')).localFiles,
+  fetchText: async (...asked) => (await import('./fetching.ts')).fetchText(...asked),
   world: realWorld,
   signal: interrupted.signal,
   version: async () => (await import('./version.ts')).version,

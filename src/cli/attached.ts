@@ -5,16 +5,26 @@ import { rawPrinter } from './raw-printer.ts'
 import type { Keyboard } from './terminal.ts'
 import { heard } from './vm-frames.ts'
 
-/** Keyboard and screen on a session with one VM, until it ends or is left by the keys that do so. What was left is not told how it ended. */
+/**
+ * Keyboard and screen on a session with one VM, until it ends or is left by the keys that do so. What was left is not told how it ended; what else there is to say comes when the
+ * terminal is as it was, where lines end as they should.
+ */
 export async function attached(invocation: Invocation, { session, keyboard, escape }: { session: Session; keyboard: Keyboard; escape: Escape }): Promise<{ left: boolean; status: number }> {
-  const { terminal, report } = invocation
+  const giveBack = () => {
+    typing.stop()
+    keyboard[Symbol.dispose]()
+  }
+  const report: Invocation['report'] = (thrown) => {
+    giveBack()
+    return invocation.report(thrown)
+  }
   const typing = type(session, keyboard, escape)
-  const raw = rawPrinter({ terminal, report })
+  const raw = rawPrinter({ terminal: invocation.terminal, report })
   try {
-    const { status } = await heard(typing.until, { ...raw, end: async (vm, end) => (typing.left() ? undefined : raw.end(vm, end)) }, invocation)
+    const { status } = await heard(typing.until, { ...raw, end: async (vm, end) => (typing.left() ? undefined : raw.end(vm, end)) }, { ...invocation, report })
     return { left: typing.left(), status: typing.left() ? 0 : status }
   } finally {
-    typing.stop()
+    giveBack()
   }
 }
 

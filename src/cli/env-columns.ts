@@ -48,14 +48,28 @@ export function envColumns(clock: Clock, options: { owner: boolean }): Column<En
     ...(options.owner ? [{ title: 'OWNER', text: ({ owner }: Env) => owner }] : []),
     { title: 'STATE', text: state, colour: (env) => envColours[state(env)] },
     { title: 'VMS', align: 'right', text: ({ status }) => String(status?.vms ?? 0) },
-    { title: 'READY', align: 'right', text: ({ status, reduced }) => (reduced ? '' : String(status?.ready ?? 0)) },
+    { title: 'READY', align: 'right', text: ({ status, reduced }) => (reduced ? '' : `${status?.ready ?? 0}${status?.lost ? ` (${status.lost} lost)` : ''}`), colour: ({ status }) => (status?.lost ? 'red' : undefined) },
     { title: 'CREATED', text: ({ created }) => ago(created, clock.nowMs) },
     { title: 'ENDS', text: (env) => endText(env, clock), colour: (env) => (state(env) === 'expired' ? 'red' : endsSoon(env, clock) ? 'yellow' : undefined) },
   ]
 }
 
-/** The columns for these VMs; the host is one of them where it differs. */
-export const vmColumns = (vms: readonly Vm[]): Column<Vm>[] => (new Set(vms.map(({ status }) => status?.host)).size > 1 ? [...columns, hostColumn] : columns)
+/** The columns for these VMs; the host is one of them where it differs, and the guest where something is known of one. */
+export const vmColumns = (vms: readonly Vm[]): Column<Vm>[] => [
+  ...columns,
+  ...(vms.some(({ status }) => status?.guest) ? [guestColumn] : []),
+  ...(new Set(vms.map(({ status }) => status?.host)).size > 1 ? [hostColumn] : []),
+]
+
+const guestColumn: Column<Vm> = { title: 'GUEST', text: guestText, colour: ({ status }) => (status?.guest?.state === 'lost' ? 'red' : undefined) }
+
+/** `ready rexec 0.12 61 MB`: how it is, the way in, its load and the memory it uses. */
+function guestText({ status }: Vm): string {
+  const { guest } = status ?? {}
+  if (!guest) return ''
+  if (guest.state === 'none') return 'no agent'
+  return [guest.state, guest.way ?? '', guest.load?.toFixed(2) ?? '', guest.memUsedMb === undefined ? '' : megabytes(guest.memUsedMb)].filter((word) => word !== '').join(' ')
+}
 
 const hostColumn: Column<Vm> = { title: 'HOST', text: ({ status }) => status?.host ?? '' }
 

@@ -36,6 +36,7 @@ const fields: readonly [what: string, text: (spec: EnvSpec) => string][] = [
   ['outgoing connections', ({ denyOutgoing }) => (denyOutgoing ? 'denied' : 'allowed')],
   ['VMs', ({ stopped }) => (stopped ? 'halted' : 'run')],
   ['deadline', ({ deadlineSeconds }) => duration(deadlineSeconds)],
+  ['user data', ({ userData }) => (userData === undefined ? 'none' : `${userData.length} characters`)],
   ['host', ({ host }) => host ?? 'any'],
 ]
 
@@ -93,12 +94,20 @@ function ofKicks(before: EnvSpec, after: EnvSpec): Difference[] {
   return more.length === 0 ? [] : [{ mark: '-', what: `VM ${more.slice(0, mostListed).join(', ')}${more.length > mostListed ? ` and ${more.length - mostListed} more` : ''}`, before: 'taken out' }]
 }
 
-function ofLists(before: Pick<EnvSpec, 'deny' | 'peers'>, after: Pick<EnvSpec, 'deny' | 'peers'>, lead: string): Difference[] {
+type Lists = Pick<EnvSpec, 'deny' | 'peers' | 'sshKeys'>
+
+/** A key by its name and its last characters: nobody reads the rest. */
+const keyText = (key: string): string => {
+  const [type = '', text = '', ...name] = key.split(' ')
+  return `${type} …${text.slice(-12)}${name.length > 0 ? ` ${name.join(' ')}` : ''}`
+}
+
+function ofLists(before: Lists, after: Lists, lead: string): Difference[] {
   const of = (what: string, old: readonly string[], now: readonly string[]): Difference[] => [
     ...old.filter((text) => !now.includes(text)).map((text) => ({ mark: '-', what, before: text }) as const),
     ...now.filter((text) => !old.includes(text)).map((text) => ({ mark: '+', what, after: text }) as const),
   ]
-  return [...of(`${lead}denied address`, before.deny, after.deny), ...of(`${lead}peer`, before.peers, after.peers)]
+  return [...of(`${lead}denied address`, before.deny, after.deny), ...of(`${lead}peer`, before.peers, after.peers), ...of(`${lead}ssh key`, before.sshKeys.map(keyText), after.sshKeys.map(keyText))]
 }
 
 function ofExceptions(before: EnvSpec, after: EnvSpec): Difference[] {

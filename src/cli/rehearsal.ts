@@ -4,13 +4,15 @@ import type { TerminalSize } from '../model/session.ts'
 import { main } from './main.ts'
 import { rehearsedFiles } from './rehearsed-files.ts'
 import { type Script, type ScriptedCloud, scriptedCloud } from './scripted-cloud.ts'
-import type { Screen, Shown, Terminal } from './terminal.ts'
+import type { Keyboard, Screen, Shown, Terminal } from './terminal.ts'
 
 export interface Stage extends Script {
   variables?: Record<string, string>
   /** The text of the file of settings, or an Error that reading it throws. */
   config?: string | Error
   files?: Record<string, string>
+  /** What is at an address. */
+  web?: Record<string, string>
   screen?: Screen
   /** Tokens of servers on this machine, by their address. */
   tokens?: Record<string, string>
@@ -69,16 +71,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     err: output('err'),
     sameSink: () => stage.sameSink ?? stage.screen !== undefined,
     input: () => ReadableStream.from((stage.stdin ?? []).map((text) => new TextEncoder().encode(text))),
-    keyboard: () =>
-      stage.keys && {
-        keys: typed(stage.keys),
-        size: () => ({ columns: 100, rows: 30 }),
-        resized(tell) {
-          for (const size of stage.resizes ?? []) tell(size)
-          return () => undefined
-        },
-        [Symbol.dispose]: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }),
-      },
+    keyboard: () => stage.keys && keyboardOf(stage.keys, { resizes: stage.resizes ?? [], onGivenBack: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }) }),
     doors: async () => absent('a door'),
     variables: stage.variables ?? {},
     config: {
@@ -91,6 +84,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     },
     readFile: (path) => stage.files?.[path] ?? absent(path),
     files: async () => files,
+    fetchText: async (url) => stage.web?.[url],
     ownToken(server: Endpoint) {
       const token = stage.tokens?.[endpointText(server)]
       const fingerprint = stage.fingerprints?.[endpointText(server)]
@@ -121,6 +115,22 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
   }
   const textOf = (to: 'out' | 'err') => pieces.flatMap((piece) => (piece.to === to ? [piece.text] : [])).join('')
   return { ...played, files: files.texts(), status: await running, out: textOf('out'), err: textOf('err'), pieces, cloud }
+}
+
+function keyboardOf(keys: readonly string[], { resizes, onGivenBack }: { resizes: TerminalSize[]; onGivenBack: () => void }): Keyboard {
+  let held = true
+  return {
+    keys: typed(keys),
+    size: () => ({ columns: 100, rows: 30 }),
+    resized(tell) {
+      for (const size of resizes) tell(size)
+      return () => undefined
+    },
+    [Symbol.dispose]() {
+      if (held) onGivenBack()
+      held = false
+    },
+  }
 }
 
 async function* typed(keys: readonly string[]): AsyncGenerator<Uint8Array> {

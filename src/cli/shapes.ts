@@ -17,11 +17,14 @@ export function envShape(env: Resource<'env'>, clock: Clock) {
     stopped: told(env.spec.stopped),
     count: env.status?.vms ?? 0,
     ready: told(env.status?.ready ?? 0),
+    lost: told(env.status?.lost ?? 0),
     atEnd: told(env.spec.atEnd),
     keepDisks: told(env.spec.keepDisks),
     denyOutgoing: told(env.spec.denyOutgoing),
     deny: told(env.spec.deny),
     peers: told(env.spec.peers),
+    sshKeys: told(env.spec.sshKeys),
+    userData: told(env.spec.userData ?? null),
     task: told(env.status?.task ?? null),
     problems: told(env.status?.problems ?? []),
   }
@@ -46,6 +49,7 @@ export const vmShape = ({ name, uid, spec, status }: Resource<'vm'>) => ({
   deny: spec.deny,
   pid: status?.pid ?? null,
   since: status?.since ?? null,
+  guest: status?.guest ?? null,
   problem: status?.problem ?? null,
 })
 

@@ -26,6 +26,8 @@ export interface Terminal {
   config: ConfigFile
   /** The text of a file a flag names. Throws what the system says. */
   readFile(path: string): string
+  /** A small public text by HTTPS; undefined if there is none of that name. */
+  fetchText(url: string, options: Call & { limitBytes: number }): Promise<string | undefined>
   /** Files and directories of this machine, for transfers. */
   files(): Promise<LocalFiles>
   /** Lets programs of this machine in. */
@@ -59,6 +61,7 @@ export interface Screen {
   colour: boolean
 }
 
+/** Disposed, also more than once, it is given back; while it is held lines on the screen end with a carriage return and a line feed. */
 export interface Keyboard extends Disposable {
   keys: AsyncIterable<Uint8Array>
   size(): TerminalSize

@@ -9,6 +9,8 @@ export interface Counts {
   /** How many of them each host has. */
   hosts: ReadonlyMap<string, number>
   ready: number
+  /** Of these, whose guests have answered and are silent now. */
+  lost: number
   /** VMs whose host has begun with them, or was done with them before. */
   recorded: number
   /** On their way: being made or booting. */
@@ -28,7 +30,7 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
   const at = (key: string, change: (entry: Entry, id: string) => void) => {
     const id = lastPart(key)
     const uid = id.slice(0, id.lastIndexOf('.'))
-    const entry = counts.get(uid) ?? { claimed: 0, hosts: new Map<string, number>(), ready: 0, recorded: 0, moving: 0, failed: new Set<string>(), stuck: new Map<string, number>() }
+    const entry = counts.get(uid) ?? { claimed: 0, hosts: new Map<string, number>(), ready: 0, lost: 0, recorded: 0, moving: 0, failed: new Set<string>(), stuck: new Map<string, number>() }
     counts.set(uid, entry)
     change(entry, id)
     if (entry.claimed === 0 && entry.recorded === 0) counts.delete(uid)
@@ -44,10 +46,12 @@ export function tally(claims: View<ClaimRecord>, vms: View<VmRecord>): Tally {
   const stopVms = follow(vms, (key, now, before) => {
     const was = before?.state
     const is = now?.state
-    if (was === is && now?.stuck === before?.stuck) return
+    const lost = (isLost(now) ? 1 : 0) - (isLost(before) ? 1 : 0)
+    if (was === is && now?.stuck === before?.stuck && lost === 0) return
     at(key, (entry, id) => {
       if (now?.stuck === undefined) entry.stuck.delete(id)
       else entry.stuck.set(id, now.stuck)
+      entry.lost += lost
       if (was === is) return
       entry.recorded += (now ? 1 : 0) - (before ? 1 : 0)
       if (was === 'ready') entry.ready--
@@ -72,6 +76,7 @@ interface Entry extends Counts {
   stuck: Map<string, number>
 }
 
+const isLost = (record: VmRecord | undefined) => record?.state === 'ready' && record.guest?.state === 'lost'
 const isMoving = (state: VmState | undefined) => state === 'starting' || state === 'booting'
 
 function count(hosts: Map<string, number>, host: string, step: number): void {
@@ -80,4 +85,4 @@ function count(hosts: Map<string, number>, host: string, step: number): void {
   else hosts.delete(host)
 }
 
-const none: Counts = { claimed: 0, hosts: new Map(), ready: 0, recorded: 0, moving: 0, failed: new Set(), stuck: new Map() }
+const none: Counts = { claimed: 0, hosts: new Map(), ready: 0, lost: 0, recorded: 0, moving: 0, failed: new Set(), stuck: new Map() }

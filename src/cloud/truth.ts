@@ -109,11 +109,13 @@ export function envResource(truth: Truth, { value: record, revision }: ViewEntry
 function envStatus(truth: Truth, record: EnvRecord): EnvStatus {
   const phase = phaseOf(truth, record)
   const { lifetimeSeconds } = record.spec
+  const tally = truth.tally.of(record.uid)
   const problems = phase?.problems ?? problemsNow(truth, record)
   return {
     phase: record.removing === undefined ? (phase?.phase ?? 'creating') : 'removing',
     vms: countVms(record.spec),
-    ready: truth.tally.of(record.uid).ready,
+    ready: tally.ready,
+    ...(tally.lost === 0 ? {} : { lost: tally.lost }),
     since: record.removing ?? phase?.since ?? record.created,
     ...(record.task === undefined ? {} : { task: record.task }),
     ...(lifetimeSeconds === null ? {} : { expires: expiryOf(record) }),

@@ -159,9 +159,15 @@ export async function runHost(options: HostOptions): Promise<Host> {
     effects,
     log,
   })
+  const { reload: reread } = options
+  const reload = reread && (async () => {
+    const told = await reread()
+    refresh() // What is installed on the machine may have changed, too.
+    return told
+  })
   const stack = building.move()
   return {
-    peer: hostSessions({ importing, name, engines, guests: met, views, images, world, examine, reload: options.reload }),
+    peer: hostSessions({ importing, name, engines, guests: met, views, images, world, examine, reload }),
     leaks,
     async optionsChanged() {
       await images.dirsChanged()

@@ -1,7 +1,7 @@
 import type { Engine } from '../drivers/engine/engine.ts'
 import { check } from '../model/check.ts'
 import { fail } from '../model/errors.ts'
-import { ImageManifest } from '../model/image.ts'
+import { ImageManifest, type Way } from '../model/image.ts'
 import { isImageName, shown } from '../model/names.ts'
 import type { ImageOrder } from '../model/session.ts'
 
@@ -9,11 +9,11 @@ import type { ImageOrder } from '../model/session.ts'
 export type ImportedDisk = Omit<NonNullable<ImageManifest['disk']>, 'format'>
 
 /**
- * What an order says of the image, as its manifest. Without a word about it, its guests are told by cloud-init who they are, and are entered by their guest agent or by ssh: so it is
- * with the images that distributions offer.
+ * What an order says of the image, as its manifest. Without a word about it, its guests are told by cloud-init who they are: so it is with the images that distributions offer.
  */
-export function manifestOf(order: ImageOrder, disk: ImportedDisk, engines: string[]): ImageManifest {
-  const { name, memo, arch = 'amd64', ways = ['qga', 'ssh'], features = ['cloud-init'], cpu, memMb, diskMb, ports } = order
+export function manifestOf(order: ImageOrder, disk: ImportedDisk, runners: Runners): ImageManifest {
+  const { engines } = runners
+  const { name, memo, arch = 'amd64', ways = runners.ways, features = ['cloud-init'], cpu, memMb, diskMb, ports } = order
   const manifest = {
     format: 1,
     name,
@@ -30,8 +30,14 @@ export function manifestOf(order: ImageOrder, disk: ImportedDisk, engines: strin
   return value ?? fail('invalid', `there can be no such image: ${wrong}`, { subject: `image/${name}` })
 }
 
-/** Refuses what no bytes could make good, before any are fetched. Gives the engines that will run it. */
-export function checkOrder(order: ImageOrder, engines: ReadonlyMap<string, Engine>, host: string): string[] {
+/** The engines that will run an image, and the ways into its guests if its importer names none: their guest agent and ssh, or the engine where no agent can be reached. */
+export interface Runners {
+  engines: string[]
+  ways: Way[]
+}
+
+/** Refuses what no bytes could make good, before any are fetched. */
+export function checkOrder(order: ImageOrder, engines: ReadonlyMap<string, Engine>, host: string): Runners {
   const subject = `image/${order.name}`
   if (!isImageName(order.name)) fail('invalid', `${shown(order.name)} is no name of an image: letters, digits, ".", "_" and "-" in parts joined by ":" or "/", 255 at most`, { subject })
   if (order.name.startsWith('kept/')) fail('invalid', 'names that begin with kept/ are for disks that are kept', { subject })
@@ -39,6 +45,8 @@ export function checkOrder(order: ImageOrder, engines: ReadonlyMap<string, Engin
   if (able.length === 0) fail('unsupported', `no engine of ${host} boots from a disk`, { subject: `host/${host}`, remedy: 'see `tt status --server`' })
   const arch = order.arch ?? 'amd64'
   if (!able.some((engine) => engines.get(engine)?.features.archs.includes(arch))) fail('unsupported', `no engine of ${host} runs ${arch}`, { subject: `host/${host}`, remedy: 'install the emulator of that processor there, for example qemu-system-arm' })
-  manifestOf(order, { file: 'disk.qcow2', sha256: '0'.repeat(64), sizeBytes: 512 }, able)
-  return able
+  const byEngine = able.every((engine) => engines.get(engine)?.features.channel)
+  const runners: Runners = { engines: able, ways: byEngine ? ['engine'] : ['qga', 'ssh'] }
+  manifestOf(order, { file: 'disk.qcow2', sha256: '0'.repeat(64), sizeBytes: 512 }, runners)
+  return runners
 }

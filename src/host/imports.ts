@@ -13,7 +13,7 @@ import { convert } from './import-conversion.ts'
 import { fetched } from './import-fetch.ts'
 import { recognised } from './import-formats.ts'
 import { announced, checkRoom, takenIn } from './import-intake.ts'
-import { checkOrder, manifestOf } from './import-order.ts'
+import { checkOrder, manifestOf, type Runners } from './import-order.ts'
 import { digestOf, openPart, type Part, partKey, roomAt, sweepParts } from './import-parts.ts'
 import { shownUrl } from './import-request.ts'
 import type { ImportedImages } from './imported-images.ts'
@@ -65,7 +65,7 @@ export async function importer(options: ImportOptions): Promise<Importer> {
   }
   return async ({ order: asked, inputs, tell }, call) => {
     const subject = `image/${asked.name}`
-    const engines = checkOrder(asked, options.engines, host)
+    const runners = checkOrder(asked, options.engines, host)
     using _name = await alone(asked.name, asked.name, subject)
     await checkName(options, asked, subject)
     const sent = asked.url === undefined ? await announced(inputs, subject) : undefined
@@ -78,7 +78,7 @@ export async function importer(options: ImportOptions): Promise<Importer> {
     await turns.pass(async () => {
       await using part = await openPart(imported.partsDir, key, effects)
       await brought({ ...options, order, inputs, part, subject, tell }, call)
-      await imaged({ ...options, order, part, subject, tell }, engines, call)
+      await imaged({ ...options, order, part, subject, tell }, runners, call)
       await part.discard()
     }, call?.signal)
     await options.onImage()
@@ -142,7 +142,7 @@ async function brought(work: Work & { inputs: AsyncIterator<SessionInput> }, cal
 }
 
 /** An image of it, whole under its name or not there. What came stays if it cannot be one, for a try with other flags. */
-async function imaged(work: Work, engines: string[], call?: Call): Promise<void> {
+async function imaged(work: Work, runners: Runners, call?: Call): Promise<void> {
   const { order, part, subject, imported, effects, uid, world, diskLimitBytes } = work
   const { kind } = await recognised(part.file, order.format, subject)
   const dir = await part.imageDir()
@@ -154,7 +154,7 @@ async function imaged(work: Work, engines: string[], call?: Call): Promise<void>
     await target.chmod(0o644) // Guests run as users of their own.
     return { sha256: await digestOf(target, call), sizeBytes }
   })
-  const manifest = manifestOf(order, { file: 'disk.qcow2', ...file }, engines)
+  const manifest = manifestOf(order, { file: 'disk.qcow2', ...file }, runners)
   effects.act({ kind: 'file', verb: 'make', subject: join(dir, 'image.json') }, () => writeWhole(join(dir, 'image.json'), `${JSON.stringify(manifest, undefined, 2)}\n`, { mode: 0o644, durable: true }))
   await imported.add(order.name, dir)
 }

@@ -19,6 +19,8 @@ export interface Links extends Disposable {
   /** Follows what changed of a VM that is made already: new ports are written down first. Gives its record as it is then. */
   follow(vm: VmSpec, record: VmRecord, how: { running: boolean; write: (record: VmRecord) => Promise<void> }): Promise<VmRecord>
   disconnect(id: string): Promise<void>
+  /** The network tells guests that ask by DHCP their address. */
+  readonly dhcp: boolean
   /** The VM's card, as the driver gave it. */
   nicOf(id: string): Nic | undefined
   /** Makes the machine hold again exactly what the driver was told, whoever changed it. */
@@ -126,6 +128,7 @@ export function hostLinks({ name, views, network, addresses, uidOf }: LinkOption
     async disconnect(id) {
       await batch.add({ remove: id })
     },
+    dhcp: network.features.dhcp,
     nicOf: (id) => cards.get(id),
     mend: () => turns.pass(async () => void (await network.reconcile([...told.values()]))),
     onChange(listener) {

@@ -1,4 +1,5 @@
 import { posix } from 'node:path'
+import { passed } from '../base/garbage.ts'
 import { gate } from '../base/queue.ts'
 import type { GuestFiles } from '../drivers/channel/channel.ts'
 import { fail } from '../model/errors.ts'
@@ -85,6 +86,7 @@ async function sendFile({ path, entry }: { path: string; entry: FileEntry }, { f
   const { sha256: _, ...plain } = entry
   await out.send({ type: 'entry', vm, entry: plain, offset })
   const output = (data: Uint8Array) => {
+    passed(data.length)
     const room = out.send({ type: 'stdout', vm, data })
     if (!room) return watch.expect()
     watch.rest()

@@ -1,4 +1,5 @@
 import { fan, type Lane } from '../base/fan.ts'
+import { passed } from '../base/garbage.ts'
 import { type Gate, gate } from '../base/queue.ts'
 import type { GuestFiles, NewFile } from '../drivers/channel/channel.ts'
 import { fail } from '../model/errors.ts'
@@ -54,6 +55,7 @@ async function* story(said: AsyncIterable<SessionInput>): AsyncGenerator<Step> {
     if (input.type === 'stdin') {
       if (awaited || input.data.length > left) fail('invalid', 'bytes came that belong to no entry')
       left -= input.data.length
+      passed(input.data.length)
       yield { type: 'data', data: input.data }
       continue
     }

@@ -1,12 +1,15 @@
+import { readTextNow } from '../base/files.ts'
 import type { Gate } from '../base/queue.ts'
 import type { Engine } from '../drivers/engine/engine.ts'
 import { asTtError, fail, problemOf } from '../model/errors.ts'
 import { countVms } from '../model/expand.ts'
 import { parseVmId } from '../model/names.ts'
+import type { Nic } from '../model/plan.ts'
 import { keys, type VmRecord } from '../model/records.ts'
 import type { VmSpec } from '../model/vm.ts'
 import type { FoundImage } from './images.ts'
 import { planOf } from './plan.ts'
+import { resolversIn, seedOf } from './seed.ts'
 import { failed, greet } from './vm-guest.ts'
 import { iso, triesBeforeFailure, type VmParts, write } from './vm-parts.ts'
 
@@ -25,7 +28,8 @@ export async function start(parts: VmParts, { vm, engine, signal }: { vm: VmSpec
     await parts.breathe()
     const uid = parts.uidOf(place.ip)
     const [disk, nic] = await Promise.all([makeDisk(parts, { vm, image, uid }), parts.links.connect(vm, record)])
-    const plan = planOf(vm, { image, disk, nic: nic ?? fail('internal', 'the network driver gave no card'), uid })
+    if (!nic) fail('internal', 'the network driver gave no card')
+    const plan = planOf(vm, { image, disk, nic, uid, seed: seedFor(parts, { vm, image, nic }) })
     const started = await (parts.starts.get(vm.engine) as Gate).pass(async () => !unwanted() && (await engine.start(plan), true))
     if (!started) return
     parts.tries.delete(vm.id)
@@ -35,6 +39,12 @@ export async function start(parts: VmParts, { vm, engine, signal }: { vm: VmSpec
     if (signal.aborted) throw thrown // The server stops: nothing is wrong with the VM.
     await giveUpOrRetry(parts, vm, thrown)
   }
+}
+
+/** For images that say they look for one. */
+function seedFor({ guests, links }: VmParts, { vm, image, nic }: { vm: VmSpec; image: FoundImage; nic: Nic }): Record<string, string> | undefined {
+  if (!image.spec.features.includes('cloud-init')) return undefined
+  return seedOf({ vm, nic, sshKeys: guests.keysFor(vm, image.spec.ways), dhcp: links.dhcp, resolvers: resolversIn(readTextNow('/etc/resolv.conf') ?? '') })
 }
 
 async function makeDisk({ volume }: VmParts, { vm, image, uid }: { vm: VmSpec; image: FoundImage; uid?: number }) {

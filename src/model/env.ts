@@ -111,6 +111,8 @@ export interface EnvStatus {
   phase: EnvPhase
   vms: number
   ready: number
+  /** Of these, guests that have answered and are silent now. */
+  lost?: number
   expires?: string
   /** When the phase began. */
   since: string

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { test } from 'node:test'
 import { bootDisk, converted, disks, MiB, stranger } from '../import-ground.ts'
 import { inNamespace, serverGround, type ShownEnv } from './ground.ts'
@@ -76,4 +76,37 @@ await inNamespace(import.meta.url, () => {
     made.img('create', '-f', 'qcow2', '-F', 'raw', '-b', secret, 'backed')
     await assert.rejects(converted(made.path('backed'), made.path('out3'), { kind: 'qcow2' }), { code: 'invalid' })
   })
+
+  test('[fault 39] what reads a disk ends with the server, also if that is killed', { timeout: 60_000 }, async () => {
+    using made = disks()
+    const raw = made.raw('large', Buffer.concat([bootDisk(2 * MiB), Buffer.alloc(62 * MiB, 'much')]))
+    const script = `import { converted } from ${JSON.stringify(new URL('../import-ground.ts', import.meta.url).pathname)}; await converted(${JSON.stringify(raw)}, ${JSON.stringify(made.path('out'))})`
+    const server = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' })
+    const ended = new Promise((resolve) => server.once('exit', resolve))
+    let reader: number | undefined
+    while (reader === undefined && server.exitCode === null) {
+      reader = childOf(server.pid ?? 0)
+      if (reader === undefined) await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.ok(reader !== undefined, 'it was not seen')
+    process.kill(reader, 'SIGSTOP')
+    server.kill('SIGKILL')
+    await ended
+    for (let tries = 0; existsSync(`/proc/${reader}`) && !/^State:\tZ/m.test(readFileSync(`/proc/${reader}/status`, 'utf8')); tries++) {
+      assert.ok(tries < 100, 'it lives on')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })
 })
+
+/** The `qemu-img convert` that this process has started. */
+function childOf(parent: number): number | undefined {
+  const text = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
+  return text.split(' ').filter((pid) => pid !== '').map(Number).find((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, 'utf8').startsWith('qemu-img\0convert')
+    } catch {
+      return false
+    }
+  })
+}

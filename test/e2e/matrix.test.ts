@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { inNamespace, type ServerGround, serverGround } from './ground.ts'
@@ -50,8 +50,13 @@ await inNamespace(import.meta.url, () => {
     assert.deepEqual(vms.map(({ image }) => image).sort(), ['micro', ...present.map((arch) => `micro-${arch}`)].sort())
     const wanted = (image: string) => (image === 'micro' ? 'x86_64' : machines[image.replace('micro-', '')])
 
-    const said = (await server.json('env', 'run', 'matrix', '--cmd', 'uname -m; od -An -tx1 -N2 /sys/class/net/eth0/address; dd if=/dev/vda bs=1k count=64 2>/dev/null | wc -c')) as { results: { vm: string; stdout: string }[] }
-    for (const { name, image } of vms) assert.deepEqual(said.results.find(({ vm }) => vm === name)?.stdout.split('\n').map((line) => line.trim()), [wanted(image), '35 32', '65536', ''], image)
+    const run = async (command: string): Promise<Map<string, string>> => {
+      const { stdout, code } = await server.tt('env', 'run', 'matrix', '--json', '--cmd', command)
+      assert.equal(code, 0, stdout)
+      return new Map((JSON.parse(stdout) as { results: { vm: string; stdout: string }[] }).results.map((one) => [one.vm, one.stdout]))
+    }
+    const said = await run('uname -m; od -An -tx1 -N2 /sys/class/net/eth0/address; dd if=/dev/vda bs=1k count=64 2>/dev/null | wc -c')
+    for (const { name, image } of vms) assert.deepEqual(said.get(name)?.split('\n').map((line) => line.trim()), [wanted(image), '35 32', '65536', ''], image)
 
     const file = join(server.dir, 'odd file')
     const bytes = randomBytes(300_001)
@@ -59,8 +64,8 @@ await inNamespace(import.meta.url, () => {
     const pushed = await server.tt('env', 'push', 'matrix', '--file', file, '--to', '/root/odd file')
     assert.equal(pushed.code, 0, pushed.stderr)
     const sum = execFileSync('sha256sum', { input: bytes, encoding: 'utf8' }).split(' ')[0]
-    const sums = (await server.json('env', 'run', 'matrix', '--cmd', "sha256sum '/root/odd file' | cut -d ' ' -f 1; stat -c %a '/root/odd file'")) as { results: { vm: string; stdout: string }[] }
-    for (const { name, image } of vms) assert.equal(sums.results.find(({ vm }) => vm === name)?.stdout, `${sum}\n754\n`, image)
+    const sums = await run("sha256sum '/root/odd file' | cut -d ' ' -f 1; stat -c %a '/root/odd file'")
+    for (const { name, image } of vms) assert.equal(sums.get(name), `${sum}\n754\n`, image)
     for (const { name, image } of vms) assert.match((await server.tt('env', 'logs', 'matrix', '-m', name.split('.')[1] ?? '')).stdout, /tt-agent ready/, `the serial line of ${image}`)
     for (const arch of present) t.diagnostic(`${arch}: runs`)
   })
@@ -85,12 +90,21 @@ await inNamespace(import.meta.url, () => {
     assert.match(large.stderr, /32 to 256 MB of memory, not 1024: it is a QEMU SS-5/)
   })
 
-  test('what there is no emulator for is refused with what to install', { timeout: 60_000, skip: whyNot('micro-arm64', 'arm64') ?? false }, async () => {
+  test('what there is no emulator for is refused with what to install, and runs once it is there, without a restart', { timeout: 60_000, skip: whyNot('micro-arm64', 'arm64') ?? false }, async () => {
     await using server = serverGround(['--image-path', dir])
-    await server.start({ TT_DRIVERS: JSON.stringify({ engine: { qemu: { emulators: '/nowhere' } } }) })
+    const emulatorDir = join(server.dir, 'emulators')
+    await server.start({ TT_DRIVERS: JSON.stringify({ engine: { qemu: { emulators: emulatorDir } } }) })
     await listed(server, ['micro-arm64'])
     const refused = await server.tt('env', 'add', 'none', '-s', 'micro-arm64')
     assert.equal(refused.code, 10, refused.stderr)
     assert.match(refused.stderr, /no host fits, because none runs guests for arm64[^]*apt-get install qemu-system-arm/)
+
+    mkdirSync(emulatorDir)
+    symlinkSync('/usr/bin/qemu-system-aarch64', join(emulatorDir, 'qemu-system-aarch64'))
+    await new Promise((resolve) => setTimeout(resolve, 5500))
+    assert.equal((await server.tt('reload')).code, 0)
+    const added = await server.tt('env', 'add', 'some', '-s', 'micro-arm64')
+    assert.equal(added.code, 0, added.stderr)
+    assert.equal((await server.tt('env', 'run', 'some', '--cmd', 'uname -m')).stdout, 'aarch64\n')
   })
 })

@@ -10,6 +10,7 @@ import { silentLog } from '../../src/base/log.ts'
 import { realWorld } from '../../src/base/world.ts'
 import { channelContract, type ChannelUnderTest, runIn } from '../../src/drivers/channel/channel.contract.ts'
 import type { Channel } from '../../src/drivers/channel/channel.ts'
+import { filesContract } from '../../src/drivers/channel/files.contract.ts'
 import { guestOf } from '../../src/drivers/channel/ground.ts'
 import { rexec } from '../../src/drivers/channel/rexec/rexec.ts'
 import { TtError } from '../../src/model/errors.ts'
@@ -50,7 +51,7 @@ function boot({ words = '', blankDisk = false } = {}): Vm {
   const khz = Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 2000) * 1000)
   const port = (id: string, name: string) => ['-chardev', `socket,id=${id},path=${join(dir, name)},server=on,wait=off`, '-device', `virtserialport,chardev=${id},name=${name}`]
   const args = [
-    ['-M', 'microvm', '-cpu', 'max', '-accel', 'tcg,tb-size=64', '-m', '128M', '-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
+    ['-M', 'microvm', '-cpu', 'max,-erms,-fsrm', '-accel', 'tcg,tb-size=64', '-m', '128M', '-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio', '-no-reboot'],
     ['-kernel', file(kernel.file), '-initrd', file(initrd.file)],
     // Without tsc_early_khz a microvm without KVM sometimes hangs while it measures its clock.
     ['-append', `console=ttyS0 no_timer_check tsc=reliable tsc_early_khz=${khz} ${cmdline} ${words}`],
@@ -81,7 +82,7 @@ function boot({ words = '', blankDisk = false } = {}): Vm {
 }
 
 /** A channel to the port, and the way to break it. */
-function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent') {
+function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent', secret = new Uint8Array(32).fill(7)) {
   let last: Socket | undefined
   let dials = 0
   const dial = async () => {
@@ -89,7 +90,7 @@ function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent') {
     dials++
     return last
   }
-  const channel = rexec(guestOf({ id: 'vm', dial, world: realWorld, log: silentLog }))
+  const channel = rexec(guestOf({ id: 'vm', dial, secret, world: realWorld, log: silentLog }))
   return { channel, interrupt: () => void last?.destroy(), dials: () => dials }
 }
 
@@ -104,20 +105,26 @@ async function comeUp(vm: Vm, channel: Channel) {
 if ('why' in image) {
   it(`the agent in a real guest`, (t) => t.skip(image.why))
 } else {
-  channelContract({
+  const whole = async (): Promise<ChannelUnderTest> => {
+    const vm = boot()
+    const { channel, interrupt } = channelTo(vm)
+    await comeUp(vm, channel)
+    return {
+      channel,
+      interrupt,
+      async [Symbol.asyncDispose]() {
+        await channel[Symbol.asyncDispose]()
+        await vm[Symbol.asyncDispose]()
+      },
+    }
+  }
+  channelContract({ name: 'rexec into a real guest', make: whole })
+  filesContract({
     name: 'rexec into a real guest',
-    make: async (): Promise<ChannelUnderTest> => {
-      const vm = boot()
-      const { channel, interrupt } = channelTo(vm)
-      await comeUp(vm, channel)
-      return {
-        channel,
-        interrupt,
-        async [Symbol.asyncDispose]() {
-          await channel[Symbol.asyncDispose]()
-          await vm[Symbol.asyncDispose]()
-        },
-      }
+    make: async () => {
+      const under = await whole()
+      await runIn(under.channel, 'mkdir /root/files')
+      return { ...under, dir: '/root/files', longBytes: 20_000_000 }
     },
   })
 
@@ -201,6 +208,25 @@ if ('why' in image) {
       await lost
       assert.equal(words(await runIn(own, 'echo again', {}, AbortSignal.timeout(20_000))), 'again')
       assert.equal(second.dials() <= 2, true)
+    })
+    it('takes an identity, and a time', async () => {
+      const hourLater = Date.now() + 3_600_000
+      await channel.identify?.({ hostname: 'clone-8', timeMs: hourLater, entropy: realWorld.random(64), sshKeys: ['ssh-ed25519 AAAA me'], address: { cidr: '10.0.2.16/24', gateway: '10.0.2.2', mtu: 1300 } }, booted())
+      assert.equal(await run('hostname; cat /etc/hostname; grep clone-8 /etc/hosts; cat /root/.ssh/authorized_keys; stat -c %a /root/.ssh /root/.ssh/authorized_keys'), 'clone-8\nclone-8\n10.0.2.16 clone-8 # tt-agent\nssh-ed25519 AAAA me # tt-agent\n700\n600')
+      const off = Number(await run('date +%s')) * 1000 - hourLater
+      assert.ok(off > -3000 && off < 60_000, `${off} ms`)
+      assert.match(await run('ip addr show eth0'), / mtu 1300 [^]* inet 10\.0\.2\.16\/24 /)
+      assert.equal(await run('ping -c 1 -W 5 10.0.2.2 >/dev/null && echo answers'), 'answers')
+    })
+    it('F14: keeps what runs for its host from another, which gets nothing', async () => {
+      await run('echo 0 >/root/count; (while :; do echo x >>/root/count; sleep 0.1; done) >/dev/null 2>&1 & echo')
+      await channel[Symbol.asyncDispose]()
+      const stranger = channelTo(vm, 'tt.agent', new Uint8Array(32).fill(9)).channel
+      await assert.rejects(runIn(stranger, 'echo x >/root/stranger', {}, AbortSignal.timeout(20_000)), (error) => error instanceof TtError && error.code === 'denied')
+      await stranger[Symbol.asyncDispose]()
+      ;({ channel, interrupt } = channelTo(vm))
+      await channel.ready(booted())
+      assert.equal(await run('test -e /root/stranger || echo nothing'), 'nothing')
     })
     it('halts in order', async () => {
       await run('(trap "echo told >/root/told; sync; exit" TERM; while :; do sleep 0.1; done) >/dev/null 2>&1 & echo')

@@ -256,7 +256,7 @@ describe('[F14 F15] the agent over TCP', () => {
   })
   it('F15: listens on 22000 unless told otherwise', async (t) => {
     if (process.getuid?.() !== 0) return t.skip('SKIPPED: a network of its own needs root')
-    const launcher = ['unshare', '--net', '--setuid', '65534', '--setgid', '65534', '--']
+    const launcher = () => ['unshare', '--net', '--setuid', '65534', '--setgid', '65534', '--']
     await using agent = await localAgent('sanitized', (dir) => ['--listen', '--key-file', join(dir, 'secret')], { prepare: withKey, launcher, asRoot: true })
     const listening = () => /: 0{32}:55F0 0{32}:0000 0A/.test(readFileSync(`/proc/${agent.process.pid}/net/tcp6`, 'utf8'))
     for (let n = 0; n < 200 && !listening(); n++) await sleep(20)

@@ -45,7 +45,7 @@ export interface LocalAgent extends AsyncDisposable {
 }
 
 /** With these words; `launcher` starts it, in a namespace of its own for instance. */
-export async function localAgent(kind: keyof typeof flags, args: (dir: string) => string[], { extra = [], prepare, launcher = [], asRoot = false }: { extra?: 'pipe'[]; prepare?: (dir: string) => void; launcher?: string[]; asRoot?: boolean } = {}): Promise<LocalAgent> {
+export async function localAgent(kind: keyof typeof flags, args: (dir: string) => string[], { extra = [], prepare, launcher, asRoot = false }: { extra?: 'pipe'[]; prepare?: (dir: string) => void; launcher?: (dir: string) => string[]; asRoot?: boolean } = {}): Promise<LocalAgent> {
   const binary = agentBinary(kind)
   const dir = mkdtempSync(join(tmpdir(), 'tt-agent-test-'))
   const identity = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
@@ -53,7 +53,7 @@ export async function localAgent(kind: keyof typeof flags, args: (dir: string) =
   chmodSync(dir, 0o700)
   const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: dir, ASAN_OPTIONS: 'exitcode=99:detect_stack_use_after_return=0', UBSAN_OPTIONS: 'print_stacktrace=1' }
   prepare?.(dir)
-  const [program = binary, ...words] = [...launcher, binary, ...args(dir)]
+  const [program = binary, ...words] = [...(launcher?.(dir) ?? []), binary, ...args(dir)]
   const child = spawn(program, words, { cwd: dir, env, stdio: ['ignore', 'ignore', 'pipe', ...extra], ...(asRoot ? {} : identity) })
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-20_000)))

@@ -7,6 +7,7 @@ import { checkEnvName } from '../../model/names.ts'
 import { duration } from '../../model/units.ts'
 import { envAsked, envFlags } from '../env-asked.ts'
 import { type Clock, defaultSoonMs, vmColumns } from '../env-columns.ts'
+import { entryAsked, entryFlags } from '../keys-asked.ts'
 import { reportFailure } from '../failure.ts'
 import { patienceOf, waitFlags } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
@@ -24,7 +25,7 @@ const listedVms = 50
 /** `tt env add NAME`. */
 export const add: Action = {
   operands: [{ name: 'NAME' }],
-  flags: [...envFlags, ...waitFlags('the VMs answer')],
+  flags: [...envFlags, ...entryFlags, ...waitFlags('the VMs answer')],
   details: [
     'It is made as a whole or not at all: if one VM cannot be made, none stays, and the ENV says why. Ctrl-C ends the waiting, not the making.',
   ],
@@ -32,13 +33,14 @@ export const add: Action = {
     { line: 'tt env add demo --os-prefix micro', about: 'one VM of each image that begins with micro' },
     { line: 'tt env add web -s ubuntu,centos -d 2 -p 80,443 -l 12h', about: 'three of each, with two ports, for half a day' },
     { line: 'tt env add shop -s ubuntu --flavor m1.small --at-end stop', about: 'of the size m1.small; at its end it is halted, not deleted' },
+    { line: 'tt env add box -s debian --ssh-key ~/.ssh/id_ed25519.pub --ssh-key github:ann', about: 'its guests let root in with these keys' },
     { line: 'tt env add big -s micro -d 9999 --no-wait', about: 'ten thousand, without waiting' },
   ],
   async run(invocation) {
     const { given, terminal, call } = invocation
     const [name = ''] = given.operands
     checkEnvName(name)
-    const spec = envAsked(given)
+    const spec = { ...envAsked(given), ...(await entryAsked(invocation)) }
     const { wait, limitMs } = patienceOf(given)
     const cloud = await invocation.cloud()
     const began = terminal.world.ticks()

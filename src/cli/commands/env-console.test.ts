@@ -10,13 +10,13 @@ test('keys go to the guest until Ctrl-], and the keyboard is given back', async 
   const { status, out, err, cloud } = await rehearse('env console demo -m 0', { frames: [...talks, 60_000], keys: ['a\x03', 'b\x1dc', 'd'] })
   assert.deepEqual(cloud.opened, [{ type: 'console', vms: { envs: ['demo'], indices: [0] }, scrollbackBytes: 65_536 }])
   assert.deepEqual(cloud.inputs, [{ type: 'stdin', data: bytes('a\x03') }, { type: 'stdin', data: bytes('b') }])
-  assert.deepEqual([status, out, err], [0, 'login: ', 'Ctrl-] leaves.\n\n(keyboard given back)'])
+  assert.deepEqual([status, out, err], [0, 'login: ', 'Ctrl-] leaves.\r\n(keyboard given back)\n'])
 })
 
 test('a guest that ends ends it, with its status', async () => {
   const { status, err } = await rehearse('env console demo', { frames: [...talks, { type: 'problem', vm: 'demo.0', problem: { code: 'unavailable', message: 'the VM has stopped' } }], keys: [] })
   assert.equal(status, 14)
-  assert.match(err, /tt: demo.0: the VM has stopped \(unavailable\)/)
+  assert.match(err, /\(keyboard given back\)tt: demo.0: the VM has stopped \(unavailable\)/)
 })
 
 test('the name of a VM is understood', async () => {

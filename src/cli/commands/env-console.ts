@@ -20,7 +20,7 @@ export const console: Action = {
     using keyboard = keyboardOf(terminal, 'see `tt env logs`, or `tt env run --stdin`')
     const escape = bracketEscape()
     const session = await cloud.open({ type: 'console', vms, scrollbackBytes }, call)
-    await invocation.note(escape.hint)
+    await invocation.note(`${escape.hint}\r`)
     const { left, status } = await attached(invocation, { session, keyboard, escape })
     if (left) await invocation.note('')
     invocation.raise(status)

@@ -13,14 +13,14 @@ test('keys go to a terminal of this size, new sizes after them, and the status i
   const { status, out, err, cloud } = await rehearse('env shell demo.0', { frames: [...begins(), 500, ends(3)], keys: ['a\x03', '~'], resizes: [{ columns: 132, rows: 50 }], variables: { TERM: 'screen-256color' } })
   assert.deepEqual(cloud.opened, [{ type: 'exec', vms: { envs: ['demo'], indices: [0] }, command: loginShell, stdin: true, tty: { columns: 100, rows: 30, term: 'screen-256color' } }])
   assert.deepEqual(cloud.inputs, [{ type: 'size', columns: 132, rows: 50 }, { type: 'stdin', data: bytes('a\x03') }, { type: 'stdin', data: bytes('~') }])
-  assert.deepEqual([status, out, err], [3, '# ', '~. at the beginning of a line leaves.\n(keyboard given back)'])
+  assert.deepEqual([status, out, err], [3, '# ', '~. at the beginning of a line leaves.\r\n(keyboard given back)'])
 })
 
 test('~. at the beginning of a line leaves, and is not sent', async () => {
   const { status, err, cloud } = await rehearse('env shell demo -m 0 --use-ssh -- vi /etc/hosts', { frames: [...begins(), 60_000], keys: ['x~.\r', '~', '.', 'y'], variables: { TERM: '$(evil)' } })
   assert.deepEqual(cloud.opened, [{ type: 'exec', vms: { envs: ['demo'], indices: [0] }, command: { argv: ['vi', '/etc/hosts'] }, stdin: true, via: 'ssh', tty: { columns: 100, rows: 30 } }])
   assert.deepEqual(cloud.inputs, [{ type: 'stdin', data: bytes('x~.\r') }])
-  assert.deepEqual([status, err], [0, '~. at the beginning of a line leaves.\n\n(keyboard given back)'])
+  assert.deepEqual([status, err], [0, '~. at the beginning of a line leaves.\r\n(keyboard given back)\n'])
 })
 
 test('a connection that breaks is said, and the keyboard given back', async () => {

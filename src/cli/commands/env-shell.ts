@@ -29,7 +29,7 @@ export const shell: Action = {
     const cloud = await invocation.cloud()
     const [name = ''] = vms.envs
     if (!isOneAtMost(vms) && (await oneOrMore(cloud, vms, call)) > 1) fail('invalid', `a shell is one VM's, and ${name} has several`, { subject: `env/${name}`, remedy: `name one: \`tt env shell ${name}.0\`; or all in turn: \`tt env run ${name} --interactive\`` })
-    await invocation.note(tildeEscape().hint)
+    await invocation.note(`${tildeEscape().hint}\r`)
     const { left, status } = await atTerminal(invocation, { cloud, keyboard, request: { type: 'exec', vms, command: argv ? { argv } : loginShell, stdin: true, ...(via === undefined ? {} : { via }) } })
     if (left) await invocation.note('')
     invocation.raise(status)

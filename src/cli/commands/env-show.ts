@@ -77,6 +77,9 @@ function envText({ terminal }: Invocation, { env, vms, peerings }: EnvAndVms, cl
     ...(spec.keepDisks ? ['keeps its disks'] : []),
     ...(spec.denyOutgoing ? ['no outgoing connections'] : []),
     ...(spec.deny.length > 0 ? [`may not reach ${spec.deny.join(' ')}`] : []),
+    ...(spec.sshKeys.length > 0 ? [`${counted(spec.sshKeys.length, 'ssh key')} may enter`] : []),
+    ...(spec.userData === undefined ? [] : ['has user data']),
+    ...(status?.lost ? [`${counted(status.lost, 'guest')} silent`] : []),
     ...(talks.length > 0 ? [`talks with ${talks.join(' ')}`] : []),
     ...(spec.host === undefined ? [] : [`on ${spec.host} only`]),
   ]

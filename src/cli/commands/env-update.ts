@@ -2,10 +2,11 @@ import type { Cloud } from '../../model/cloud.ts'
 import { fail } from '../../model/errors.ts'
 import type { Resource } from '../../model/kinds.ts'
 import { vmName } from '../../model/names.ts'
-import { changedEnv } from '../env-change.ts'
+import { changedEnv, type Edit } from '../env-change.ts'
 import { differences } from '../env-difference.ts'
 import { differenceLines } from '../env-difference-text.ts'
 import { askedOf, editFlags, editOf } from '../env-edit.ts'
+import { keyEdit, keyEditFlags } from '../keys-asked.ts'
 import { patienceOf, spanMs, waitFlags } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
 import { without } from '../kicks-asked.ts'
@@ -24,6 +25,7 @@ export const update: Action = {
   operands: [{ name: 'NAME', many: true, of: 'env' }],
   flags: [
     ...editFlags,
+    ...keyEditFlags,
     { long: 'time-out', short: 't', also: ['timeout'], value: 'SECONDS', about: 'With --kick-dead: how long a VM may take to answer', default: '5' },
     ...waitFlags('the change holds on every host').filter(({ long }) => long !== 'time-out'),
   ],
@@ -38,6 +40,7 @@ export const update: Action = {
     { line: 'tt env update web -p 80,443 --deny 10.0.0.0/8', about: 'other public ports, and a network its VMs may not reach' },
     { line: 'tt env update web -m 3 --deny-outgoing', about: 'web.3 may open no connections' },
     { line: 'tt env update web --count micro=10', about: 'ten VMs of micro' },
+    { line: 'tt env update web --ssh-key github:ann --ssh-key github:bob', about: 'these keys, and no others, from now on' },
     { line: 'tt env update a b --kick-dead', about: 'take out the VMs that are silent' },
   ],
   async run(invocation) {
@@ -45,7 +48,7 @@ export const update: Action = {
     const names = envNames(invocation)
     const patience = patienceOf({ ...given, one: (flag) => (flag === 'time-out' ? undefined : given.one(flag)) })
     const limitMs = given.has('time-out') ? spanMs('--time-out', given.one('time-out') ?? '') : defaultLimitMs
-    const edit = editOf(given, () => terminal.world.now())
+    const edit = bothOf(editOf(given, () => terminal.world.now()), await keyEdit(invocation))
     const kicksDead = given.has('kick-dead')
     if (!edit && !kicksDead) fail('invalid', 'nothing to change', { remedy: 'see `tt env update --help`' })
     const cloud = await invocation.cloud()
@@ -69,6 +72,8 @@ export const update: Action = {
     })
   },
 }
+
+const bothOf = (one: Edit | undefined, other: Edit | undefined): Edit | undefined => (one && other ? (spec, env) => other(one(spec, env), env) : (one ?? other))
 
 async function silentOf(invocation: Invocation, cloud: Cloud, { name, spec }: Resource<'env'>, limitMs: number): Promise<number[]> {
   if (spec.stopped) fail('not_ready', `ENV ${name} is stopped: none of its VMs could answer`, { subject: `env/${name}`, remedy: `start it first: \`tt env start ${name}\`` })

@@ -67,6 +67,8 @@ export interface ChannelFeatures {
   files: boolean
   identity: boolean
   beats: boolean
+  /** The output of a command comes only when it has ended, and of each stream no more than this; a command that writes more ends with `too_large`. Absent: as it is written, all of it. */
+  outputAtEnd?: { limitBytes: number }
 }
 
 /**

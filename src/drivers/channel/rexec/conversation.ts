@@ -2,17 +2,20 @@ import type { Duplex } from 'node:stream'
 import { background } from '../../../base/background.ts'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
-import type { Guest } from '../channel.ts'
+import type { Beat, Guest } from '../channel.ts'
+import { beats } from './beats.ts'
 import type { Converse, Exchange } from './exchange.ts'
 import { reasonOf } from './execution.ts'
 import type { Frame } from './frame.ts'
 import { type Link, link, type LinkEnd } from './link.ts'
+import { answer } from './protocol.ts'
 
 /** All that is said to one guest: it is dialled, and again after a break, for as long as this lasts. */
 export interface Conversation extends AsyncDisposable {
   readonly closed: AbortSignal
   ready(call?: Call): Promise<void>
   exchange: Converse
+  beats(call: Call): AsyncIterable<Beat>
 }
 
 /** Between tries to reach the guest; `wanted` is the most while somebody waits for it. */
@@ -27,6 +30,7 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
   const work = background((_, fault) => log.error('the channel stopped dialling', { fault: String(fault) }))
   const pending = new Map<number, Pick<Exchange<unknown>, 'frame' | 'lose'>>()
   const waiting = new Set<{ resolve: () => void; reject: (why: unknown) => void }>()
+  const heart = beats()
   let current: Link | undefined
   let hurry: (() => void) | undefined
   let lastId = 0
@@ -58,10 +62,17 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
         for (const one of waiting) one.resolve()
         waiting.clear()
       },
-      frame: (type: number, id: number, payload: Buffer) => pending.get(id)?.frame(type, payload),
-      down: () => loseAll(lostBy('the agent in the guest began anew')),
+      frame: (type: number, id: number, payload: Buffer) => {
+        if (type !== answer.beat) pending.get(id)?.frame(type, payload)
+        else if (!heart.take(payload)) current?.distrust('a beat of no kind')
+      },
+      down: () => {
+        heart.forget()
+        loseAll(lostBy('the agent in the guest began anew'))
+      },
       ended: (end: LinkEnd) => {
         current = undefined
+        heart.forget()
         loseAll(end.why === 'broken' ? new TtError({ code: 'failed', message: `the guest broke the protocol and was disconnected: ${end.fault}` }) : lostBy('the connection to the guest broke'))
         resolve({ upMs: upAt === undefined ? 0 : world.ticks() - upAt, end })
       },
@@ -145,6 +156,7 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
   return {
     closed: closing.signal,
     ready,
+    beats: ({ signal }) => heart.hear(signal, closing.signal),
     async exchange(begin, call) {
       if (call?.signal?.aborted) throw reasonOf(call.signal.reason)
       if (!current?.up) await ready(call)

@@ -5,6 +5,7 @@ import { TtError } from '../../../model/errors.ts'
 import type { Command, Exit, TerminalSize } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { feeder } from './feeder.ts'
+import { piecesOf } from './fields.ts'
 import type { Exchange, ExchangeWire } from './exchange.ts'
 import type { Frame } from './frame.ts'
 import { type Output, output } from './output.ts'
@@ -129,12 +130,7 @@ export function execution(what: { body: Buffer; command: Command; options: ExecO
 
 /** An EXEC or its like: its body in pieces, each after a byte of flags. */
 const framesOf = ({ type, id, flags }: { type: number; id: number; flags: number }, body: Buffer): Frame[] =>
-  cut(body, askLimitBytes - 1).map((piece, at, pieces) => {
-    const payload = Buffer.allocUnsafe(piece.length + 1)
-    payload[0] = at + 1 < pieces.length ? execFlag.more : flags
-    payload.set(piece, 1)
-    return { type, id, payload }
-  })
+  piecesOf(body, askLimitBytes, { more: execFlag.more, last: flags }).map((payload) => ({ type, id, payload }))
 
 const cut = (bytes: Uint8Array, most: number): Uint8Array[] => {
   if (bytes.length <= most) return [bytes]

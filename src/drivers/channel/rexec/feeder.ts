@@ -21,11 +21,11 @@ export interface FeederTarget {
 
 /** Reads the caller's pieces only as fast as the guest takes them. */
 export function feeder(source: AsyncIterable<Uint8Array>, target: FeederTarget): Feeder {
-  const { promise: stopped, resolve: halt } = Promise.withResolvers<'stopped'>()
   let over = false
   let sent = 0
   let taken = 0
   let wake: (() => void) | undefined
+  let halt: (() => void) | undefined
 
   /** Sends all of the piece; false if that was stopped. */
   const feed = async (piece: Uint8Array): Promise<boolean> => {
@@ -42,11 +42,17 @@ export function feeder(source: AsyncIterable<Uint8Array>, target: FeederTarget):
     }
     return !over
   }
+  /** The next piece, or that it was stopped. A race against one promise for all would keep every piece in memory until the end: what waits for it holds its outcome. */
+  const nextOf = (iterator: AsyncIterator<Uint8Array>) =>
+    new Promise<IteratorResult<Uint8Array> | 'stopped'>((resolve, reject) => {
+      halt = () => resolve('stopped')
+      iterator.next().then(resolve, reject)
+    })
   const run = async () => {
     const iterator = source[Symbol.asyncIterator]()
     try {
       for (;;) {
-        const next = await Promise.race([iterator.next(), stopped])
+        const next = over ? 'stopped' : await nextOf(iterator)
         if (next === 'stopped' || over) break
         if (next.done) return target.end()
         if (!(await feed(next.value))) break
@@ -70,7 +76,7 @@ export function feeder(source: AsyncIterable<Uint8Array>, target: FeederTarget):
     },
     stop() {
       over = true
-      halt('stopped')
+      halt?.()
       wake?.()
       wake = undefined
     },

@@ -2,6 +2,7 @@ import { fail } from '../../../model/errors.ts'
 import type { Command } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { interpreterOf } from '../script.ts'
+import { fieldsFrom } from './fields.ts'
 import { execField, requestLimitBytes, windowBytes } from './protocol.ts'
 
 export type RequestOptions = Pick<ExecOptions, 'env' | 'cwd' | 'tty'>
@@ -9,25 +10,10 @@ export type RequestOptions = Pick<ExecOptions, 'env' | 'cwd' | 'tty'>
 /** The body of an EXEC: how much output may come unanswered, then the fields of the command. */
 export function requestOf(command: Command, options: RequestOptions): Buffer {
   const fields = fieldsOf(command, options)
-  let size = 8
-  const lengths = fields.map(([, text]) => {
-    const length = Buffer.byteLength(text)
-    size += length + 6
-    return length
-  })
-  if (size > requestLimitBytes) fail('too_large', `the command has ${size} bytes, and ${requestLimitBytes} are the most`, { remedy: 'give long input by stdin' })
-  const body = Buffer.allocUnsafe(size)
+  const body = fieldsFrom(8, fields)
+  if (body.length > requestLimitBytes) fail('too_large', `the command has ${body.length} bytes, and ${requestLimitBytes} are the most`, { remedy: 'give long input by stdin' })
   body.writeUInt32LE(windowBytes, 0)
   body.writeUInt32LE(windowBytes, 4)
-  let at = 8
-  fields.forEach(([tag, text], index) => {
-    const length = lengths[index] as number
-    body[at] = tag
-    body.writeUInt32LE(length, at + 1)
-    body.write(text, at + 5)
-    body[at + 5 + length] = 0
-    at += length + 6
-  })
   return body
 }
 

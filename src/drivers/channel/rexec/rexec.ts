@@ -2,6 +2,7 @@ import type { Channel, ChannelFactory } from '../channel.ts'
 import { conversation } from './conversation.ts'
 import { execution } from './execution.ts'
 import { guestFiles } from './files.ts'
+import { identification } from './identity.ts'
 import { inquiry } from './inquiry.ts'
 import { answer, ask } from './protocol.ts'
 import { requestOf } from './request.ts'
@@ -13,7 +14,7 @@ export const rexec: ChannelFactory = (guest): Channel => {
   const { world } = guest
   const talk = conversation(guest)
   return {
-    features: { tty: true, stdin: true, signals: true, files: true, identity: false, beats: false },
+    features: { tty: true, stdin: true, signals: true, files: true, identity: true, beats: true },
     closed: talk.closed,
     ready: talk.ready,
     ping: async (call) => void (await talk.exchange((wire) => inquiry({ type: ask.ping, answer: answer.pong }, wire, call), call)),
@@ -22,6 +23,11 @@ export const rexec: ChannelFactory = (guest): Channel => {
       const body = requestOf(command, options)
       return talk.exchange((wire) => execution({ body, command, options }, { wire, world }, call), call)
     },
+    identify: async (identity, call) => {
+      const begin = identification(identity)
+      await talk.exchange((wire) => begin(wire, call), call)
+    },
+    beats: talk.beats,
     files: guestFiles(talk.exchange, world),
     [Symbol.asyncDispose]: talk[Symbol.asyncDispose],
   }

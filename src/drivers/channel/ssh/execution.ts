@@ -9,7 +9,7 @@ import type { ExecOptions } from '../channel.ts'
 import { interpreterOf } from '../script.ts'
 import { header } from './header.ts'
 import type { Login } from './login.ts'
-import { posix, reading, shellTextOf } from './shell-text.ts'
+import { posix, reading, shellTextOf } from '../shell-text.ts'
 
 /** How long what was ended is waited for: a guest that is frozen would never tell. */
 const killPatienceMs = 3000

@@ -144,6 +144,7 @@ function cases() {
     await heard(/interrupted/)
     typed.end()
     const exit = await running
+    sizes.end()
     assert.ok(exit.signal === 'SIGHUP' || (exit.code ?? 0) > 128, JSON.stringify(exit))
     assert.ok(!said.includes('STDERR') && !said.includes('tt-'), said)
   })

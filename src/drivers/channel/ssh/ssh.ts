@@ -4,7 +4,7 @@ import { connection } from './connection.ts'
 import { execute } from './execution.ts'
 import { sshFiles } from './files.ts'
 import { sftpOver } from './sftp.ts'
-import { shellTextOf } from './shell-text.ts'
+import { shellTextOf } from '../shell-text.ts'
 
 /** The channel to a server of ssh in the guest: everything over one connection, which is made anew when it breaks. */
 export const ssh: ChannelFactory = (guest): Channel => {

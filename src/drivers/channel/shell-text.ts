@@ -1,8 +1,8 @@
-import { fail } from '../../../model/errors.ts'
-import type { Command } from '../../../model/session.ts'
-import { interpreterOf } from '../script.ts'
+import { fail } from '../../model/errors.ts'
+import type { Command } from '../../model/session.ts'
+import { interpreterOf } from './script.ts'
 
-/** A command as the text that a server of ssh gives to the login shell of its user. */
+/** A command as one text for a shell, for ways into guests that take no more than that. */
 export interface ShellText {
   text: string
   /** Too long for one argument, or a program of its own: it is put into a file of the guest first, and the text then reads it from descriptor 9. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { rehearse } from './rehearsal.ts'
+import { rehearse } from '../rehearsal.ts'
 
 test('an image for another processor is built under the name RECIPE-ARCH, and amd64 is the recipe itself', async () => {
   const asked = async (...args: string[]) => (await rehearse(['image', 'build', 'micro', ...args], {})).cloud.opened
