@@ -37,7 +37,7 @@ export function bootDisk(sizeBytes = 3 * MiB, seed = 'disk'): Buffer {
 
 /** A directory for disks that goes away, with what makes them. */
 export function disks() {
-  const dir = mkdtempSync(join(tmpdir(), 'tt-E2-disks-'))
+  const dir = mkdtempSync(join(tmpdir(), 'tt-disks-'))
   chmodSync(dir, 0o755)
   const path = (name: string) => join(dir, name)
   const raw = (name = 'disk.raw', bytes = bootDisk()) => {

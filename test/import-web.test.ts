@@ -172,18 +172,16 @@ test('proxies of the environment are used, and no_proxy is heeded', needs, async
   await using at = await web(bytes)
   await using proxy = await webProxy(bytes)
   const { passed, url: through } = proxy
-  {
-    const variables = { http_proxy: through, https_proxy: through, no_proxy: 'direct.example,127.0.0.2' }
-    await using host = await fakeCloud({ dir: home.dir, world: hasty, host: { variables } })
-    assert.deepEqual((await imported(host.cloud, { name: 'one', url: 'http://far.example/disk' })).built, ['one'])
-    assert.deepEqual(passed, [`GET http://far.example/disk Basic ${btoa('me:word')}`])
-    passed.length = 0
-    assert.equal((await imported(host.cloud, { name: 'two', url: at.url.replace('http:', 'https:') })).problem?.code !== undefined, true, 'it is no https server')
-    assert.ok(passed.length > 0 && passed.every((line) => line === `CONNECT 127.0.0.1:${at.port}`), passed.join())
-    passed.length = 0
-    await imported(host.cloud, { name: 'three', url: 'http://127.0.0.2:1/disk' })
-    assert.deepEqual(passed, [])
-  }
+  const variables = { http_proxy: through, https_proxy: through, no_proxy: 'direct.example,127.0.0.2' }
+  await using host = await fakeCloud({ dir: home.dir, world: hasty, host: { variables } })
+  assert.deepEqual((await imported(host.cloud, { name: 'one', url: 'http://far.example/disk' })).built, ['one'])
+  assert.deepEqual(passed, [`GET http://far.example/disk Basic ${btoa('me:word')}`])
+  passed.length = 0
+  assert.equal((await imported(host.cloud, { name: 'two', url: at.url.replace('http:', 'https:') })).problem?.code !== undefined, true, 'it is no https server')
+  assert.ok(passed.length > 0 && passed.every((line) => line === `CONNECT 127.0.0.1:${at.port}`), passed.join())
+  passed.length = 0
+  await imported(host.cloud, { name: 'three', url: 'http://127.0.0.2:1/disk' })
+  assert.deepEqual(passed, [])
 })
 
 test('[fault 39] parts that nobody has gone on with for a day are swept at the next start', needs, async () => {

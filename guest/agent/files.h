@@ -1,4 +1,4 @@
-/* Files, as the host asks for them: frames 0x10 to 0x1f from it, 0x90 to 0x9f to it. */
+/* Files, as the host asks for them: frames 0x10 to 0x1f from it; what comes back are the frames of a command. */
 #pragma once
 
 #include <stdbool.h>

@@ -57,7 +57,6 @@ enum frame_type {
   FRAME_CHALLENGE = 0x89,
   FRAME_BEAT = 0x8a,
   FRAME_IDENTIFIED = 0x8b,
-  /* 0x90 to 0x9f: files.h has them */
 };
 
 enum exec_flag { EXEC_MORE = 1, EXEC_NO_STDIN = 2 };

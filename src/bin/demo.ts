@@ -6,6 +6,7 @@ import { asTtError, errorOf, fail } from '../model/errors.ts'
 import type { EnvStatus } from '../model/env.ts'
 import { clientFiles } from './client-files.ts'
 import { clientStreams } from './client-streams.ts'
+import { fetchText } from './fetching.ts'
 import { connect, shown } from './reaching.ts'
 import { ownCloud } from './running.ts'
 import type { ServerSettings } from './server-settings.ts'
@@ -79,6 +80,7 @@ function runClient(settings: ServerSettings, args: string[]): Promise<number> {
     ...clientStreams(process.env),
     ...clientFiles(process.env),
     doors: async () => (await import('./local-doors.ts')).localDoors,
+    fetchText,
     files: async () => (await import('./local-files.ts')).localFiles,
     ownToken: () => {
       const own = clientFiles({ ...process.env, TT_DATA_DIR: settings.dataDir }).ownToken

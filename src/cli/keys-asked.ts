@@ -1,4 +1,4 @@
-import type { Flag, Given } from '../base/arguments.ts'
+import type { Flag } from '../base/arguments.ts'
 import { check } from '../model/check.ts'
 import { type EnvAsked, EnvSpec } from '../model/env.ts'
 import { fail, reasonOf } from '../model/errors.ts'
@@ -38,11 +38,9 @@ export async function keyEdit(invocation: Invocation): Promise<Edit | undefined>
 /** Every key once, in the order given. */
 async function keysOf(invocation: Invocation): Promise<string[]> {
   const keys: string[] = []
-  for (const source of given(invocation)) keys.push(...(await keysFrom(invocation, source)))
+  for (const source of new Set(invocation.given.all('ssh-key'))) keys.push(...(await keysFrom(invocation, source)))
   return [...new Set(keys)]
 }
-
-const given = ({ given }: { given: Given }): string[] => [...new Set(given.all('ssh-key'))]
 
 async function keysFrom(invocation: Invocation, source: string): Promise<string[]> {
   if (source === '' || source === '-') fail('invalid', '--ssh-key names a file with a public key, or a user of GitHub as github:ann', { remedy: 'for example --ssh-key ~/.ssh/id_ed25519.pub' })

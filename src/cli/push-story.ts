@@ -1,4 +1,4 @@
-import { type World, deadline } from '../base/world.ts'
+import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import { fail } from '../model/errors.ts'
 import type { Session, SessionFrame, SessionInput } from '../model/session.ts'
@@ -11,13 +11,13 @@ export interface Answers {
   /** No more will come. */
   end(): void
   /** The lowest offset at which the file of this number is wanted, once every VM that goes on has said so; undefined if none goes on. */
-  wanted(file: number, call: Call): Promise<number | undefined>
+  wanted(file: number): Promise<number | undefined>
 }
 
 /** A VM that was expected and has not even begun is waited for no longer than this: it may be gone by now. */
 const beginMs = 5000
 
-export function answers(expected: readonly string[], world: World): Answers {
+export function answers(expected: readonly string[], { world, signal }: { world: World; signal: AbortSignal }): Answers {
   const unbegun = new Set(expected)
   const open = new Map<string, number[]>()
   let ended = false
@@ -26,6 +26,7 @@ export function answers(expected: readonly string[], world: World): Answers {
     news.resolve()
     news = Promise.withResolvers()
   }
+  signal.addEventListener('abort', rouse, { once: true })
   const lacking = (file: number) => [...open.values()].some((offsets) => offsets.length <= file)
   return {
     heard(frame) {
@@ -42,15 +43,17 @@ export function answers(expected: readonly string[], world: World): Answers {
       ended = true
       rouse()
     },
-    async wanted(file, { signal }) {
-      using patience = deadline(world, beginMs, signal)
-      const over = new Promise<void>((resolve) => patience.signal.addEventListener('abort', () => resolve(), { once: true }))
-      while (!ended && !patience.signal.aborted && unbegun.size > 0) await Promise.race([news.promise, over])
-      unbegun.clear()
-      while (!ended && open.size > 0 && lacking(file)) {
-        signal?.throwIfAborted()
-        await Promise.race([news.promise, aborted(signal)])
+    async wanted(file) {
+      if (unbegun.size > 0) {
+        const stop = world.after(beginMs, () => {
+          unbegun.clear()
+          rouse()
+        })
+        while (!ended && !signal.aborted && unbegun.size > 0) await news.promise
+        stop()
       }
+      while (!ended && !signal.aborted && open.size > 0 && lacking(file)) await news.promise
+      signal.throwIfAborted()
       const offsets = [...open.values()].map((all) => all[file] ?? 0)
       return ended || offsets.length === 0 ? undefined : Math.min(...offsets)
     },
@@ -78,7 +81,7 @@ export async function tellPush({ input }: Session, { items }: Source, parts: { f
     const { sha256, sizeBytes: seen } = await digestOf(files, path, { signal: call.signal })
     if (seen !== sizeBytes) changed(path)
     await say({ type: 'entry', entry: { ...entry, sha256 } })
-    const from = sizeBytes <= smallBytes ? 0 : await heard.wanted(count, call)
+    const from = sizeBytes <= smallBytes ? 0 : await heard.wanted(count)
     count++
     if (from === undefined || !listens) break
     await say({ type: 'from', offset: from })
@@ -97,5 +100,3 @@ export async function tellPush({ input }: Session, { items }: Source, parts: { f
 }
 
 const changed = (path: string): never => fail('failed', `${path} changes while it is read`, { remedy: 'push it again when nobody writes it' })
-
-const aborted = (signal: AbortSignal | undefined) => new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve(), { once: true }))

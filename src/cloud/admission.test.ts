@@ -110,6 +110,13 @@ test('[D02] one VM must fit one host, whatever they have together', () => {
   assert.match(refusal(() => admit(spec, { before: nothing, used: nothing, hosts: [host({}), host({})], subject: 'env/demo' })).message, /one VM of micro wants 1.5 GB of memory, the largest host has 1 GB/)
 })
 
+test('an image for another processor that nobody built is refused with how it is built', () => {
+  const recipes = new Map([['micro', image({ buildable: false })], ['kept-micro', image()]])
+  const remedyOf = (group: object) => refusal(() => resolved(checkedSpec({ groups: [group] }, 'env/demo'), recipes, { limits: defaultLimits, broken, subject: 'env/demo' })).remedy
+  for (const group of [{ image: 'micro-arm64' }, { prefix: 'micro-arm64' }]) assert.equal(remedyOf(group), 'if there is a recipe for it, `tt image build micro --arch arm64` makes it')
+  for (const group of [{ image: 'micro-vax' }, { prefix: 'kept-micro-arm64' }, { image: 'arm64' }]) assert.equal(remedyOf(group), 'see `tt image list`')
+})
+
 test('[H06 H08] what no host has a processor for is refused, with what to install; a host that says nothing of processors is asked', () => {
   const foreign = new Map([['micro-arm64', image({ arch: 'arm64' })]])
   const spec = resolved(checkedSpec({ groups: [{ image: 'micro-arm64' }] }, 'env/demo'), foreign, { limits: defaultLimits, broken, subject: 'env/demo' })

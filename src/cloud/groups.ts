@@ -1,7 +1,7 @@
 import type { EnvSpec, FullGroup, Group } from '../model/env.ts'
 import { fail } from '../model/errors.ts'
 import { type Flavor, flavorOf, flavors } from '../model/flavors.ts'
-import { fallbackSize, type ImageSpec } from '../model/image.ts'
+import { archs, fallbackSize, type ImageSpec } from '../model/image.ts'
 import { matchesPrefix, shown } from '../model/names.ts'
 import { megabytes } from '../model/units.ts'
 import type { Limits } from './admission.ts'
@@ -140,14 +140,21 @@ function namesOf(group: Group, images: ReadonlyMap<string, ImageSpec>, { broken,
   if (group.image !== undefined) {
     if (images.has(group.image)) return [group.image]
     const why = broken.get(group.image)
-    fail('not_found', why === undefined ? `no host has the image ${shown(group.image)}` : `${group.image} is not a usable image: ${why}`, { subject, remedy: 'see `tt image list`' })
+    fail('not_found', why === undefined ? `no host has the image ${shown(group.image)}` : `${group.image} is not a usable image: ${why}`, { subject, remedy: remedyFor(group.image, images) })
   }
   const prefix = group.prefix ?? fail('invalid', 'a group names neither image nor prefix', { subject })
   const names = [...images.keys()].filter((name) => matchesPrefix(name, prefix)).sort()
   if (names.length > 0) return names
   const [bad] = [...broken].filter(([name]) => matchesPrefix(name, prefix))
   if (bad) fail('not_found', `no usable image begins with ${shown(prefix)}: ${bad[0]} is not one, ${bad[1]}`, { subject, remedy: 'see `tt image list`' })
-  fail('not_found', `no image begins with ${shown(prefix)}`, { subject, remedy: images.size === 0 ? 'the servers have no images: see `tt image recipes`' : 'see `tt image list`' })
+  fail('not_found', `no image begins with ${shown(prefix)}`, { subject, remedy: images.size === 0 ? 'the servers have no images: see `tt image recipes`' : remedyFor(prefix, images) })
+}
+
+/** Images that recipes make for other processors are listed only once they are built. */
+function remedyFor(name: string, images: ReadonlyMap<string, ImageSpec>): string {
+  const recipe = name.slice(0, name.lastIndexOf('-'))
+  const arch = archs.find((one) => name === `${recipe}-${one}`)
+  return arch !== undefined && images.get(recipe)?.buildable !== undefined ? `if there is a recipe for it, \`tt image build ${recipe} --arch ${arch}\` makes it` : 'see `tt image list`'
 }
 
 /** Which numbers VMs have is for the group that has them: they do not become VMs of another. */

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { debianImage } from './debian-image.ts'
-import { inNamespace, serverGround, type ShownEnv, traces } from './ground.ts'
+import { inNamespace, type ServerGround, serverGround, type ShownEnv, traces } from './ground.ts'
 
 // Where it can still be downloaded: the namespace leads nowhere.
 const image = debianImage()
@@ -32,12 +32,12 @@ await inNamespace(import.meta.url, () => {
 
     // Without a word about an agent: what is known of a cloud image.
     await ok('image', 'import', image.disk, '--name', 'stock')
-    await ok('env', 'add', 'deb', '-s', 'debian-12', '-s', 'stock', '-D', '5000', '-M', '768', '--ssh-key', at('key.pub'), '--user-data', at('user-data'))
+    await ok('env', 'add', 'deb', '-s', 'debian-12', '-s', 'stock', '-D', '5000', '-M', '768', '--ssh-key', at('key.pub'), '--user-data', at('user-data'), '--no-wait')
+    const [ours, stock] = await untilReady(server, 'deb')
     const readySeconds = (performance.now() - began) / 1000
-    const { envs } = (await server.json('env', 'show', 'deb')) as ShownEnv
-    const [ours, stock] = envs[0]?.vms ?? []
-    assert.deepEqual([ours?.state, stock?.state], ['ready', 'ready'])
+    assert.deepEqual([ours?.name, stock?.name], ['deb.0', 'deb.1'])
 
+    for (const index of [0, 1]) assert.match(await run(index, 'cloud-init status --wait'), /status: done$/)
     for (const via of ['rexec', 'ssh', 'qga']) assert.equal(await run(0, 'hostname; echo "a  b"', '--via', via), 'deb-0\na  b', via)
     for (const via of ['ssh', 'qga']) assert.equal(await run(1, 'hostname; echo "a  b"', '--via', via), 'deb-1\na  b', via)
     const refused = await tt('env', 'run', 'deb', '-m', '1', '--cmd', 'true', '--via', 'rexec')
@@ -45,7 +45,6 @@ await inNamespace(import.meta.url, () => {
     assert.match(refused.stderr, /rexec/)
 
     for (const index of [0, 1]) {
-      assert.match(await run(index, 'cloud-init status --wait'), /status: done$/)
       assert.equal(await run(index, 'systemctl is-system-running --wait; systemctl --failed --plain --no-legend'), 'running')
       assert.equal(await run(index, 'cat /etc/from-user-data; cat /root/ran'), 'é "quoted"ran')
       const [size, left] = (await run(index, `df --block-size=1M --output=size,avail / | tail -n 1`)).split(/\s+/).map(Number)
@@ -66,7 +65,8 @@ await inNamespace(import.meta.url, () => {
     // Only the one that is started again costs a second boot.
     await ok('env', 'update', 'deb', '--kick-vm', '1')
     await ok('env', 'stop', 'deb')
-    await ok('env', 'start', 'deb')
+    await ok('env', 'start', 'deb', '--no-wait')
+    await untilReady(server, 'deb')
     assert.equal(await run(0, 'cat /root/kept /root/ran; hostname', '--via', 'rexec'), 'kept\nran\ndeb-0', 'data survive, and user-data run once')
     assert.deepEqual((await run(0, unique)).split('\n'), one)
     assert.equal(await sshAgain(() => ssh('yes', 'cat /root/kept')), 'kept\n', 'its host key is the same')
@@ -77,6 +77,17 @@ await inNamespace(import.meta.url, () => {
     t.diagnostic(`ready after ${readySeconds.toFixed(0)} s, all done after ${seconds.toFixed(0)} s (at best within ${limitSeconds}), load ${readFileSync('/proc/loadavg', 'utf8').split(' ')[0]}`)
   })
 })
+
+/** Its VMs, once all of them answer: with a longer breath than a command has. */
+async function untilReady(server: ServerGround, env: string): Promise<ShownEnv['envs'][0]['vms']> {
+  for (let tries = 0; ; tries++) {
+    const { envs } = (await server.json('env', 'show', env)) as ShownEnv
+    const [{ phase, vms } = { phase: 'unknown', vms: [] }] = envs
+    if (phase === 'ready' && vms.every(({ state }) => state === 'ready')) return vms
+    assert.ok(phase !== 'failed' && tries < 600, JSON.stringify(envs))
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+  }
+}
 
 /** The agent may answer before sshd does. */
 async function sshAgain(enter: () => { stdout: string; stderr: string }): Promise<string> {

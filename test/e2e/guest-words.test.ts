@@ -48,9 +48,9 @@ await inNamespace(import.meta.url, () => {
 
     it('[F04 F05] a script with its arguments, and what is quoted, of many lines or not ASCII, come through unchanged', async () => {
       const script = join(dir, 'script')
-      writeFileSync(script, '#!/bin/sh\nprintf "%s|" "$0" "$#" "$@" | sed "s,^[^|]*,,"\nexit 4\n')
+      writeFileSync(script, '#!/bin/sh\nprintf "%s|" "$#" "$@"\nexit 4\n')
       const ran = await server.tt('env', 'run', 'm.0', '--script', script, '--', 'a  b', "it's", '$HOME `x` "q"', 'ü\n😀', '')
-      assert.deepEqual(ran, { code: 4, stdout: '|5|a  b|it\'s|$HOME `x` "q"|ü\n😀||', stderr: '' })
+      assert.deepEqual(ran, { code: 4, stdout: '5|a  b|it\'s|$HOME `x` "q"|ü\n😀||', stderr: '' })
       const quoted = await server.tt('env', 'run', 'm.0', '--cmd', "printf '%s\\n' 'ü  \"x\"' \\\n  \"it's\"; printf '\\377\\000' >&2")
       assert.equal(quoted.stdout, 'ü  "x"\nit\'s\n')
     })
@@ -62,11 +62,16 @@ await inNamespace(import.meta.url, () => {
       await terminal.sees(/\r\n20 90\r\n\/dev\/pts\/\d+\r\nvt100\r\n/)
       terminal.type('sleep 1000\r')
       await terminal.sees(/sleep 1000\r\n/)
+      await new Promise((resolve) => setTimeout(resolve, 500)) // The shell takes its hands off the terminal a moment later.
       terminal.type('\x03')
       await terminal.sees(/\^C\r\n/)
       terminal.type('vi /tmp/hello\r')
       await terminal.sees(/\/tmp\/hello/)
-      terminal.type('ihello \x1b:wq\r')
+      // An escape that is followed by a key at once is another key.
+      for (const keys of ['ihello ', '\x1b', ':wq\r']) {
+        terminal.type(keys)
+        await new Promise((resolve) => setTimeout(resolve, 500))
+      }
       await terminal.sees(/~ # /)
       terminal.type('exec sh -c "cat /tmp/hello; exit 3"\r')
       await terminal.sees(/hello \r\nstatus 3\r\n/)
@@ -82,8 +87,9 @@ await inNamespace(import.meta.url, () => {
       assert.ok(stdout.length >= 1_000_000, `${stdout.length} bytes are left`)
       const numbers = stdout.split('\r\n').slice(1, -1).map(Number)
       assert.equal(numbers.at(-1), last)
-      assert.ok(numbers.every((number, at) => at === 0 || number > (numbers[at - 1] ?? 0)), 'in order')
-      assert.ok(numbers.length > last - (numbers[0] ?? 0) - 1000, `${last - (numbers[0] ?? 0) + 1 - numbers.length} lines are missing in it`)
+      // What comes while the log is cut is lost, and joins two lines.
+      const odd = numbers.filter((number, at) => at > 0 && number !== (numbers[at - 1] ?? 0) + 1)
+      assert.ok(odd.length <= 4, `there are gaps before ${odd.join(', ')}`)
 
       const viewers = ['1m', '0', '1m'].map((scrollback) => atTerminal(`${program} env console m.0 --scrollback ${scrollback}; echo "status $?"`, env))
       for (const viewer of viewers) await viewer.sees(/Ctrl-\] leaves\./)

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Frame, hello, nonceOf, pack } from '../../src/drivers/channel/rexec/frame.ts'
-import { answer, ask, askLimitBytes, execFlag, nonceBytes, trailerBytes } from '../../src/drivers/channel/rexec/protocol.ts'
+import { fieldsFrom } from '../../src/drivers/channel/rexec/fields.ts'
+import { answer, ask, askLimitBytes, execFlag, identifyField, identifyMore, nonceBytes, trailerBytes } from '../../src/drivers/channel/rexec/protocol.ts'
 import { type FilesOrder, operations, orderOf } from '../../src/drivers/channel/rexec/files-order.ts'
 import { requestOf } from '../../src/drivers/channel/rexec/request.ts'
 import { streamAgent } from './local-agent.ts'
@@ -101,6 +102,11 @@ function nonsense(dice: Dice, packed?: (frames: Frame[]) => Buffer): Buffer[] {
 }
 
 const commands = [
+  { script: 'echo $1', args: ['x'] },
+  { script: '#!/bin/cat\nx' },
+  { script: '#!/nowhere x' },
+  { shell: 'stty raw; cat' },
+  { shell: 'sleep 9 & cat /dev/tty' },
   { argv: ['true'] },
   { argv: ['echo', 'x'.repeat(3000)] },
   { argv: ['cat'] },
@@ -112,23 +118,40 @@ const commands = [
   { shell: `: ${'y'.repeat(9000)}` },
 ]
 
+const values = ['', 'x', '10.0.0.2/24', '10.0.0.1', '1400', '-1', '99999999999999999999', String(Date.now()), '00', 'a5'.repeat(64), 'zz', 'ssh-ed25519 AAAA x', 'k'.repeat(5000), 'a b', '\n']
+
+/** A body in frames of some size; now and then it is bent, or cut. */
+function inPieces(dice: Dice, body: Buffer, frameOf: (piece: Buffer, isLast: boolean) => Frame): Frame[] {
+  if (dice(6) === 0 && body.length > 0) body.writeUInt8(dice(256), dice(body.length))
+  const whole = dice(6) === 0 ? body.subarray(0, dice(body.length + 1)) : body
+  const size = dice(2) ? askLimitBytes - 1 : 1 + dice(3000)
+  const frames: Frame[] = []
+  for (let at = 0; at === 0 || at < whole.length; at += size) frames.push(frameOf(whole.subarray(at, at + size), at + size >= whole.length))
+  return frames
+}
+
 function framesFrom(dice: Dice): Frame[] {
   const id = dice(4)
-  const kind = dice(15)
-  if (kind >= 12) return orderFrames(dice, id)
+  const kind = dice(18)
+  if (kind >= 12 && kind < 15) return orderFrames(dice, id)
   if (kind < 4) {
     const command = commands[dice(commands.length)] as (typeof commands)[number]
-    const options = { ...(dice(3) === 0 ? { env: { A: 'b', PATH: '/bin' } } : {}), ...(dice(5) === 0 ? { cwd: dice(2) ? '/' : '/nowhere' } : {}) }
-    let body = requestOf(command as { argv: string[] }, options)
-    if (dice(4) === 0) body.writeUInt32LE(dice(5000), 4 * dice(2))
-    if (dice(6) === 0) body = body.subarray(0, dice(body.length))
-    const size = dice(2) ? askLimitBytes - 1 : 1 + dice(3000)
-    const frames: Frame[] = []
-    for (let at = 0; at === 0 || at < body.length; at += size) {
-      const last = at + size >= body.length
-      frames.push(execFrame(id, body.subarray(at, at + size), last ? dice(2) * execFlag.noStdin : execFlag.more))
+    const options = {
+      ...(dice(3) === 0 ? { env: { A: 'b', PATH: '/bin' } } : {}),
+      ...(dice(5) === 0 ? { cwd: dice(2) ? '/' : '/nowhere' } : {}),
+      ...(dice(3) === 0 ? { tty: { columns: 1 + dice(300), rows: 1 + dice(0xffff) } } : {}),
     }
-    return frames
+    const body = requestOf(command as { argv: string[] }, options)
+    if (dice(4) === 0) body.writeUInt32LE(dice(5000), 4 * dice(2))
+    return inPieces(dice, body, (piece, isLast) => execFrame(id, piece, isLast ? dice(2) * execFlag.noStdin : execFlag.more))
+  }
+  if (kind === 15) return [{ type: ask.size, id, payload: bytesFrom(dice, dice(4) ? 4 : dice(6)) }]
+  if (kind === 16) return [{ type: dice(2) ? ask.proof : ask.key, id, payload: bytesFrom(dice, dice(2) ? 32 : dice(40)) }]
+  if (kind === 17) {
+    // What could come of it would have to be root's doing, which the agent of this test is not.
+    const tags = Object.values(identifyField)
+    const fields = Array.from({ length: dice(5) }, () => [tags[dice(tags.length)] as number, values[dice(values.length)] as string] as const)
+    return inPieces(dice, fieldsFrom(0, fields), (piece, isLast) => ({ ...execFrame(id, piece, isLast ? 0 : identifyMore), type: ask.identify }))
   }
   if (kind < 6) return [{ type: ask.stdin, id, payload: Buffer.alloc(dice(askLimitBytes + 1), 65) }]
   if (kind === 6) return [{ type: ask.eof, id }]
@@ -158,12 +181,7 @@ function orderFrames(dice: Dice, id: number): Frame[] {
   if (dice(5) === 0) body = body.subarray(0, dice(body.length))
   if (dice(6) === 0) body = Buffer.concat([body, bytesFrom(dice, dice(3000))])
   if (dice(8) === 0) body[dice(body.length)] = dice(256)
-  const size = dice(2) ? askLimitBytes - 1 : 1 + dice(3000)
-  const frames: Frame[] = []
-  for (let at = 0; at === 0 || at < body.length; at += size) {
-    const last = at + size >= body.length
-    frames.push({ ...execFrame(id, body.subarray(at, at + size), last ? dice(2) * execFlag.noStdin : execFlag.more), type: ask.file })
-  }
+  const frames = inPieces(dice, body, (piece, isLast) => ({ ...execFrame(id, piece, isLast ? dice(2) * execFlag.noStdin : execFlag.more), type: ask.file }))
   for (let count = dice(4); count > 0; count--) frames.push({ type: ask.stdin, id, payload: Buffer.alloc(dice(askLimitBytes), 65) })
   if (dice(2)) frames.push({ type: ask.eof, id })
   return frames

@@ -15,7 +15,13 @@ import { type LocalAgent, localAgent } from './local-agent.ts'
 
 /** An agent that is root in namespaces of its own, with a card, an /etc and a home of its own, and without the right to set this machine's clock. */
 const within = (dir: string) => [
-  ...['unshare', '--mount', '--uts', '--net', '--', 'sh', '-c'],
+  'unshare',
+  '--mount',
+  '--uts',
+  '--net',
+  '--',
+  'sh',
+  '-c',
   'set -e; mount --bind "$0/etc" /etc; mount --bind "$0/root" /root; hostname before; ip link set lo up; ip link add other type veth peer name card; ip link set other up; exec setpriv --bounding-set=-sys_time -- "$@"',
   dir,
 ]

@@ -135,7 +135,7 @@ describe('F14: the agent that takes calls', () => {
     go.resolve()
     assert.equal((await running).stdout.toString(), 'up\non\n')
     const file = join(agent.dir, 'hup')
-    const lost = assert.rejects(runIn(mine, `exec 2>/dev/null; trap 'echo hup >${file}; exit' HUP; echo up; while :; do sleep 0.02; done`, { output: () => void anew.resolve() }), /not known/)
+    const lost = assert.rejects(runIn(mine, `exec 2>/dev/null; trap 'echo hup >${file}; exit' HUP; echo up; while :; do sleep 0.02; done`, { output: () => anew.resolve() }), /not known/)
     const anew = Promise.withResolvers<void>()
     await anew.promise
     await using next = channelTo(path)

@@ -156,6 +156,13 @@ describe('files of the agent, seen from the guest', () => {
       await files.write(join(dir, 'f'), { ...newFile(bytes), offset }, iterate([bytes.subarray(offset)]))
       assert.ok(readFileSync(join(dir, 'f')).equals(bytes))
     })
+    it('that hold more than the file are cut', async () => {
+      const dir = fresh()
+      await broken(join(dir, 'f'))
+      truncateSync(join(dir, partOf('f', bytes)), bytes.length + 1)
+      await put(files, join(dir, 'f'), bytes)
+      assert.ok(readFileSync(join(dir, 'f')).equals(bytes))
+    })
     it('less of it than was said is a conflict', async () => {
       const path = join(fresh(), 'f')
       await broken(path)
@@ -236,5 +243,46 @@ describe('files of the agent, seen from the guest', () => {
       await noWorkers()
       assert.ok(existsSync(dir))
     })
+  })
+})
+
+describe('files of the agent, on a disk that is full', () => {
+  it('are exhausted: at once if that can be told, and nothing is left of them', async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('only root can mount a small disk')
+    // A mount namespace of its own: the disk goes with the agent.
+    const mount = 'mkdir small && mount -t tmpfs -o size=4m none small && exec "$@"'
+    await using called = await calledAgent('sanitized', { asRoot: true, launcher: () => ['unshare', '-m', 'sh', '-c', mount, 'sh'] })
+    const { files } = called.channel
+    assert.ok(files)
+    const dir = join(called.agent.dir, 'small')
+    const large = noise(5_000_000)
+    await called.channel.ready({ signal: AbortSignal.timeout(20_000) })
+    let asked = 0
+    const source = async function* () {
+      for (let at = 0; at < large.length; at += 100_000) {
+        asked += 100_000
+        yield large.subarray(at, at + 100_000)
+      }
+    }
+    await assert.rejects(files.write(`${dir}/f`, { ...newFile(large), offset: 0 }, source()), isCode('exhausted'))
+    assert.ok(asked < large.length, `${asked} bytes were asked for`)
+    // Each fits, but not all of them, which shows only in the middle.
+    const some = Array.from({ length: 4 }, (_, n) => noise(1_500_000 + n))
+    const held = Promise.withResolvers<void>()
+    let begun = 0
+    const slowly = async function* (bytes: Buffer) {
+      yield bytes.subarray(0, 300_000)
+      if (++begun === some.length) held.resolve()
+      await held.promise
+      yield bytes.subarray(300_000)
+    }
+    const ends = await Promise.allSettled(some.map((bytes, n) => files.write(`${dir}/${n}`, { ...newFile(bytes), offset: 0 }, slowly(bytes))))
+    const refused = ends.filter((end) => end.status === 'rejected')
+    assert.ok(refused.length > 0 && refused.every(({ reason }) => isCode('exhausted')(reason)), JSON.stringify(ends))
+    const written = await Array.fromAsync(files.list(dir))
+    assert.equal(written.length, some.length - refused.length)
+    let parts = ''
+    await called.channel.exec({ shell: `ls -A ${dir} | grep -c tt-part` }, { output: (_, bytes) => void (parts += Buffer.from(bytes).toString()) })
+    assert.equal(parts, '0\n')
   })
 })

@@ -44,8 +44,16 @@ export interface LocalAgent extends AsyncDisposable {
   end(): Promise<void>
 }
 
-/** With these words; `launcher` starts it, in a namespace of its own for instance. */
-export async function localAgent(kind: keyof typeof flags, args: (dir: string) => string[], { extra = [], prepare, launcher, asRoot = false }: { extra?: 'pipe'[]; prepare?: (dir: string) => void; launcher?: (dir: string) => string[]; asRoot?: boolean } = {}): Promise<LocalAgent> {
+/** How an agent is started: `launcher` does it, in a namespace of its own for instance. */
+interface AgentStart {
+  extra?: 'pipe'[]
+  prepare?: (dir: string) => void
+  launcher?: (dir: string) => string[]
+  asRoot?: boolean
+}
+
+/** With these words. */
+export async function localAgent(kind: keyof typeof flags, args: (dir: string) => string[], { extra = [], prepare, launcher, asRoot = false }: AgentStart = {}): Promise<LocalAgent> {
   const binary = agentBinary(kind)
   const dir = mkdtempSync(join(tmpdir(), 'tt-agent-test-'))
   const identity = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
@@ -78,8 +86,8 @@ export async function streamAgent(kind: keyof typeof flags): Promise<LocalAgent 
 }
 
 /** An agent that takes calls on a socket, and a channel to it. */
-export async function calledAgent(kind: keyof typeof flags): Promise<ChannelUnderTest & { agent: LocalAgent; dial: () => Promise<Socket>; interrupt(): void }> {
-  const agent = await localAgent(kind, (dir) => ['--unix', join(dir, 'socket')])
+export async function calledAgent(kind: keyof typeof flags, started: AgentStart = {}): Promise<ChannelUnderTest & { agent: LocalAgent; dial: () => Promise<Socket>; interrupt(): void }> {
+  const agent = await localAgent(kind, (dir) => ['--unix', join(dir, 'socket')], started)
   let last: Socket | undefined
   const dial = () => {
     const { promise, resolve, reject } = Promise.withResolvers<Socket>()

@@ -38,6 +38,7 @@ export function talker(stream: Duplex) {
       throw new Error(`the agent broke the protocol: ${why}`)
     },
     frame: (type, id, payload) => {
+      if (type === answer.beat) return // It comes by itself.
       heard.push({ type, id, payload })
       if (type === answer.facts && proof) ears.seal(proof.theirs)
       rouse()

@@ -54,7 +54,7 @@ export const push: Action = {
     const session = await cloud.open({ type: 'push', vms, path, ...(given.has('overwrite') ? { overwrite: true } : {}), ...options }, call)
     const told = tally(invocation, () => path)
     const progress = pushProgress(told, source.items.flatMap(({ entry }) => (entry.type === 'file' ? [entry.sizeBytes ?? 0] : [])))
-    const heard = answers(expected, terminal.world)
+    const heard = answers(expected, terminal)
     let fault: unknown
     {
       await using picture = board(invocation, told)

@@ -41,6 +41,17 @@ export function offers(ground: FilesGround): void {
       await ground.files.makeLink(`${dir}/l`, { target: 'kept', overwrite: true })
       assert.equal((await ground.files.stat(`${dir}/l`))?.type, 'link')
     })
+    it('nor is one that leads to a directory, or nowhere', async () => {
+      const dir = await ground.fresh()
+      for (const target of ['.', 'nowhere']) {
+        const path = `${dir}/to ${target}`
+        await ground.files.makeLink(path, { target })
+        await assert.rejects(ground.files.offer(path, newFile(noise(5))), isCode('exists'))
+        await put(ground.files, path, noise(5), 0o644, true)
+        assert.equal((await ground.files.stat(path))?.type, 'file')
+      }
+      assert.equal(await ground.files.stat(`${dir}/nowhere`), undefined)
+    })
     it('the mode is exactly the one asked for', async () => {
       const dir = await ground.fresh()
       for (const mode of [0o400, 0o600, 0o666, 0o777, 0o4755, 0o7]) {

@@ -6,13 +6,14 @@ import type { Channel, Identity } from './channel.ts'
 /** Part of the suite for every Channel: what a guest is told of itself, and what it tells, where it can. Nothing of the guest is changed. */
 export function identityContract(channelOf: () => Channel, make: () => Promise<{ channel: Channel } & AsyncDisposable>): void {
   describe('an identity', () => {
-    const at = (name: string, run: (identify: (identity: Identity) => Promise<void>) => Promise<void>) =>
+    const at = (name: string, run: (identify: (identity: Identity) => Promise<void>) => Promise<void>): void => {
       it(name, async (t) => {
         const channel = channelOf()
         assert.equal(channel.features.identity, channel.identify !== undefined)
         if (!channel.identify) return t.skip('no feature identity')
         await run((identity) => Promise.resolve(channel.identify?.(identity, { signal: AbortSignal.timeout(20_000) })))
       })
+    }
     at('without anything in it changes nothing, and a time that is right neither', async (identify) => {
       await identify({})
       await identify({ timeMs: Date.now() })

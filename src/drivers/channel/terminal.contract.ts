@@ -45,8 +45,9 @@ async function sit(channel: Channel, command: Command, steps: Step[], options: P
  */
 export function terminalContract(channelOf: () => Channel): void {
   describe('a terminal [F06]', () => {
-    const at = (name: string, run: (channel: Channel) => Promise<void>) =>
+    const at = (name: string, run: (channel: Channel) => Promise<void>): void => {
       it(name, async (t) => (channelOf().features.tty ? run(channelOf()) : t.skip('no feature tty')))
+    }
 
     at('shows both streams as one, with its line ends, and tells the status', async (channel) => {
       const { shown, exit } = await sit(channel, { shell: 'echo one; echo two >&2; echo "$TERM"; exit 5' }, [])

@@ -1,4 +1,4 @@
-import { agreeMagic, answer, answerLimitBytes, awakeMagic, filesAnswers, fillerBytes, headerBytes, helloMagic, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
+import { agreeMagic, answer, answerLimitBytes, awakeMagic, fillerBytes, headerBytes, helloMagic, nonceBytes, protocolVersion, trailerBytes } from './protocol.ts'
 
 /** What the bytes of a guest mean. Called in order, from inside `hear`. */
 export interface Listener {
@@ -57,7 +57,7 @@ export function ear(listener: Listener): Ear {
   const judge = (bytes: Buffer, at: number): number => {
     const length = bytes.readUInt32LE(at)
     const type = bytes[at + 4] as number
-    if (length <= answerLimitBytes && isAnswer(type)) return headerBytes + length + trailerBytes
+    if (length <= answerLimitBytes && answers.has(type)) return headerBytes + length + trailerBytes
     if (type === 0) lose()
     else reject(`a frame of type ${type} with ${length} bytes`)
     return 0
@@ -149,7 +149,6 @@ export function ear(listener: Listener): Ear {
 }
 
 const answers = new Set<number>(Object.values(answer))
-const isAnswer = (type: number) => answers.has(type) || (type >= filesAnswers.first && type <= filesAnswers.last)
 
 /** A nonce of `random` bytes: none of them is zero, so that filler never looks like its trailer. */
 export const nonceOf = (random: Uint8Array): Buffer => Buffer.from(random.map((byte, at) => byte || 0xa5 ^ at))

@@ -37,9 +37,6 @@ export const ask = { exec: 0x01, stdin: 0x02, eof: 0x03, credit: 0x04, signal: 0
 /** From the guest. */
 export const answer = { facts: 0x81, stdout: 0x82, stderr: 0x83, exit: 0x84, error: 0x85, taken: 0x86, pong: 0x87, halted: 0x88, challenge: 0x89, beat: 0x8a, identified: 0x8b } as const
 
-/** Frames of files, from the guest: these too are answers, and whoever waits under their number judges them. */
-export const filesAnswers = { first: 0x90, last: 0x9f } as const
-
 export const identifyMore = 1
 export const identifyField = { hostname: 0x68, address: 0x61, gateway: 0x67, mtu: 0x6d, clock: 0x63, entropy: 0x72, keys: 0x4b, key: 0x6b } as const
 export const execFlag = { more: 1, noStdin: 2 } as const

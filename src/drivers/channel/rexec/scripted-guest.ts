@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { type Duplex, duplexPair } from 'node:stream'
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { silentLog } from '../../../base/log.ts'
@@ -15,7 +15,7 @@ import { agreeMagic, answer, answerLimitBytes, ask, awakeMagic, fillerBytes, hea
 export const awake = Buffer.concat([Buffer.alloc(headerBytes + answerLimitBytes + trailerBytes), awakeMagic])
 
 /** The other end of one dialled stream: a guest that does what the test says. */
-export function guestOn(stream: Duplex) {
+function guestOn(stream: Duplex) {
   let bytes = Buffer.alloc(0)
   let trailer: Uint8Array = Buffer.alloc(trailerBytes)
   let theirs: Uint8Array = trailer
@@ -96,6 +96,7 @@ export function guestOn(stream: Duplex) {
 function handWorld() {
   let now = 0
   let last = 0
+  let drawn = 0
   const timers = new Map<() => void, { at: number; n: number; run: () => void }>()
   const world: World & { pass(ms: number): Promise<void>; timers: number } = {
     now: () => now,
@@ -107,7 +108,7 @@ function handWorld() {
       return stop
     },
     breathe: async () => undefined,
-    random: (count) => Buffer.from(Array.from({ length: count }, () => Math.floor(Math.random() * 256))),
+    random: (count) => createHash('sha256').update(String(drawn++)).digest().subarray(0, count),
     get timers() {
       return timers.size
     },

@@ -51,7 +51,8 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   }
   const read = async (name: 'stdout' | 'stderr', from: Readable) => {
     const hasLine = name === (tty ? 'stdout' : 'stderr')
-    for await (const piece of from as AsyncIterable<Buffer>) {
+    // Destroyed at the end of its output, as is usual, a channel would be closed before Dropbear says how the command ended.
+    for await (const piece of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       lastHeard = world.ticks()
       const own = hasLine ? line.take(piece) : piece
       if (!own || own.length === 0) continue
@@ -172,14 +173,17 @@ async function resize(sizes: ExecOptions['sizes'], over: AbortSignal, channel: C
 
 /** The values until `over`, however long the next takes. */
 async function* until<T>(source: AsyncIterable<T>, over: AbortSignal): AsyncIterable<T> {
-  const stopped = new Promise<undefined>((resolve) => {
-    over.addEventListener('abort', () => resolve(undefined), { once: true })
-    if (over.aborted) resolve(undefined)
-  })
+  let stop: (() => void) | undefined
+  over.addEventListener('abort', () => stop?.(), { once: true })
   const iterator = source[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const next = await Promise.race([iterator.next(), stopped])
+      if (over.aborted) return
+      // Not a race against one promise for all: what waits for that would hold every value until the end.
+      const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+        stop = () => resolve(undefined)
+        iterator.next().then(resolve, reject)
+      })
       if (next === undefined || next.done || over.aborted) return
       yield next.value
     }
