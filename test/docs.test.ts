@@ -28,6 +28,26 @@ test('what docs/architecture.md tells to type works as it stands', { timeout: 60
   }
 })
 
+test('what docs/how-to/guests.md tells to type works as it stands', { timeout: 60_000 }, async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'tt-docs-'))
+  const env = { ...process.env, TT_DATA_DIR: join(dir, 'data'), TT_CONFIG: join(dir, 'config.json') }
+  const script = shellBlocks('docs/how-to/guests.md').join('\n').replaceAll('9600', String(21_000 + (process.pid % 900))).replaceAll('./tt', `${root}tt`)
+  try {
+    const { out, err, code } = await new Promise<{ out: string; err: string; code: number }>((resolve) => {
+      execFile('sh', ['-eu', '-c', script], { cwd: dir, env, timeout: 50_000 }, (fault, stdout, stderr) => resolve({ out: stdout, err: stderr, code: fault ? Number(fault.code ?? 255) : 0 }))
+    })
+    assert.equal(code, 0, `${out}\n${err}`)
+    assert.match(out, /^== shop\.3 \(fake:micro, 127\.0\.0\.1\): exit 0\nshop-3\nfake-guest$/m)
+    assert.match(out, /^as {2}it is: \$HOME$/m)
+    assert.deepEqual(out.match(/^shop\.\d: one of 2$/gm)?.sort(), ['shop.0: one of 2', 'shop.2: one of 2'])
+    assert.equal(out.match(/^to all of them$/gm)?.length, 4)
+    assert.match(out, /^the highest status is 3$/m)
+    assert.match(out, /fake-guest shop-1: ready/)
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+})
+
 test('what docs/how-to/operate.md tells to type works as it stands, and the metrics it names are there', { timeout: 120_000 }, async () => {
   const dir = mkdtempSync(join(tmpdir(), 'tt-docs-'))
   const env: NodeJS.ProcessEnv = { ...process.env, PATH: `${root}:${process.env['PATH']}`, TT_CONFIG: join(dir, 'config.json') }

@@ -17,7 +17,7 @@ import { asTtError, errorCodes, type ErrorCode } from '../src/model/errors.ts'
 import type { Kind, Resource } from '../src/model/kinds.ts'
 import type { SessionRequest } from '../src/model/session.ts'
 import type { Caller } from '../src/model/user.ts'
-import { fileOf, push } from '../src/model/transfer.contract.ts'
+import { fileOf, push } from '../src/model/transfer.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 import { type CallerName, callers, type Row, rolesReference, rows, sessions } from './roles-table.ts'
 
@@ -139,7 +139,7 @@ const asks: Partial<Record<RouteId, (at: Ground, of: string | undefined) => Prom
   logs: async (at) => ({ params: { name: (await things.env(at)).name, index: 0 } }),
   async 'get-file'(at) {
     const { name } = await things.env(at)
-    await push(at.cloud, { envs: [name], path: '/tmp/f' }, [fileOf('', Buffer.from('x'))])
+    await push(at.cloud, { envs: [name], path: '/tmp/f' }, [await fileOf('', Buffer.from('x'))])
     return { params: { name, index: 0 }, query: '?path=/tmp/f' }
   },
   'put-file': async (at) => ({ params: { name: (await things.env(at)).name, index: 0 }, query: `?path=/tmp/f&sha256=${sha256('"x"')}`, body: 'x' }),

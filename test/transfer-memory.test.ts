@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, ftruncateSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { patternOf } from '../src/model/transfer.contract.ts'
+import { patternOf } from '../src/model/transfer.ts'
 import { serverGround } from './e2e/ground.ts'
 
 const soak = process.env['TT_SOAK'] === '1'

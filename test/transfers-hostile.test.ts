@@ -4,12 +4,12 @@ import { describe, test } from 'node:test'
 import type { Channel, GuestFiles } from '../src/drivers/channel/channel.ts'
 import type { Engine } from '../src/drivers/engine/engine.ts'
 import type { FileEntry, SessionFrame } from '../src/model/session.ts'
-import { directoryOf, fetched, fileOf, patternOf, push } from '../src/model/transfer.contract.ts'
+import { directoryOf, fetched, fileOf, patternOf, push } from '../src/model/transfer.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 import { readyEnv } from './transfer-ground.ts'
 
-/** A cloud of fakes whose VMs of this index have other files than they should. */
-async function ground(count: number, odd: (files: GuestFiles) => Partial<GuestFiles> | 'none', index = 1) {
+/** A cloud of fakes whose VMs of this index, or all of them, have other files than they should. */
+async function ground(count: number, odd: (files: GuestFiles) => Partial<GuestFiles> | 'none', index: number | 'all' = 1) {
   await using building = new AsyncDisposableStack()
   const { dir } = building.use(temporaryDir('transfers-hostile'))
   const around = {
@@ -17,7 +17,7 @@ async function ground(count: number, odd: (files: GuestFiles) => Partial<GuestFi
       ...engine,
       channel(id) {
         const channel = engine.channel?.(id) ?? assert.fail('no channel')
-        if (!id.endsWith(`.${index}`)) return channel
+        if (index !== 'all' && !id.endsWith(`.${index}`)) return channel
         const changed = odd(channel.files as GuestFiles)
         const features = { ...channel.features, files: changed !== 'none' }
         return new Proxy(channel, { get: (from, name) => (name === 'features' ? features : name === 'files' ? (changed === 'none' ? undefined : { ...from.files, ...changed }) : (from[name as keyof Channel] as unknown)) })
@@ -54,7 +54,7 @@ describe('transfers and guests that do not keep to it', () => {
     test(`[F07 fault 17 fault 30] a VM that hangs ${when} is named as late, and holds the others no longer than its time`, async () => {
       await using at = await ground(3, odd)
       const began = performance.now()
-      const frames = await push(at.cloud, { ...demo, timeoutMs: 700 }, [fileOf('', patternOf(4_000_000))])
+      const frames = await push(at.cloud, { ...demo, timeoutMs: 700 }, [await fileOf('', patternOf(4_000_000))])
       const tookMs = performance.now() - began
       assert.deepEqual(endsOf(frames), { 'demo.0': 'ok', 'demo.1': 'timeout', 'demo.2': 'ok' })
       const late = frames.find((frame) => frame.type === 'problem')
@@ -66,13 +66,13 @@ describe('transfers and guests that do not keep to it', () => {
     await using at = await ground(2, (files) => ({
       write: (path, file, bytes, call) => files.write(path, file, slowly(bytes, 30), call),
     }))
-    const frames = await push(at.cloud, { ...demo, timeoutMs: 500 }, [fileOf('', patternOf(2_000_000))])
+    const frames = await push(at.cloud, { ...demo, timeoutMs: 500 }, [await fileOf('', patternOf(2_000_000))])
     assert.deepEqual(endsOf(frames), { 'demo.0': 'ok', 'demo.1': 'ok' })
   })
 
   test('what a VM has not taken is kept within bounds, and the caller waits', async () => {
     await using at = await ground(2, () => ({ write: never }))
-    const { entry, bytes } = fileOf('', patternOf(20_000_000))
+    const { entry, bytes } = await fileOf('', patternOf(20_000_000))
     await using session = await at.cloud.open({ type: 'push', vms: { envs: ['demo'] }, path: '/tmp/f', timeoutMs: 60_000 })
     const reading = (async () => {
       for await (const _ of session.output);
@@ -95,10 +95,10 @@ describe('transfers and guests that do not keep to it', () => {
 
   test('[N02] a way in without files is said to be none, and the others get theirs', async () => {
     await using at = await ground(2, () => 'none')
-    assert.deepEqual(endsOf(await push(at.cloud, demo, [fileOf('', patternOf(10))])), { 'demo.0': 'ok', 'demo.1': 'unsupported' })
+    assert.deepEqual(endsOf(await push(at.cloud, demo, [await fileOf('', patternOf(10))])), { 'demo.0': 'ok', 'demo.1': 'unsupported' })
     const got = await fetched(at.cloud, demo)
     assert.equal(got.get('demo.1')?.end, 'unsupported')
-    const via = await push(at.cloud, { ...demo, via: 'ssh' }, [fileOf('', patternOf(10))])
+    const via = await push(at.cloud, { ...demo, via: 'ssh' }, [await fileOf('', patternOf(10))])
     assert.deepEqual(endsOf(via), { 'demo.0': 'unsupported', 'demo.1': 'unsupported' })
   })
 
@@ -115,16 +115,37 @@ describe('transfers and guests that do not keep to it', () => {
   ] as const)
     test(`a guest that ${what} ends its own part, and nobody else's`, async () => {
       await using at = await ground(2, list)
-      await push(at.cloud, { envs: ['demo'], path: '/tmp/d' }, [directoryOf(''), fileOf('f', patternOf(3))])
+      await push(at.cloud, { envs: ['demo'], path: '/tmp/d' }, [directoryOf(''), await fileOf('f', patternOf(3))])
       const got = await fetched(at.cloud, { envs: ['demo'], path: '/tmp/d' })
       assert.equal(got.get('demo.1')?.end, code)
       assert.equal(got.get('demo.0')?.files.length, 2)
       assert.deepEqual(got.get('demo.0')?.end, { type: 'exit', vm: 'demo.0', code: 0 })
     })
 
+  test('[F13] no more VMs than are asked for are looked into, or read, at the same time', async () => {
+    const most = { offer: 0, read: 0 }
+    const now = { offer: 0, read: 0 }
+    const counted = async <T>(what: 'offer' | 'read', work: () => Promise<T>): Promise<T> => {
+      most[what] = Math.max(most[what], ++now[what])
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return work().finally(() => now[what]--)
+    }
+    await using at = await ground(
+      12,
+      (files) => ({
+        offer: (path, file, call) => counted('offer', () => files.offer(path, file, call)),
+        read: (path, options, call) => counted('read', () => files.read(path, options, call)),
+      }),
+      'all',
+    )
+    assert.equal(Object.values(endsOf(await push(at.cloud, { ...demo, atOnce: 3 }, [await fileOf('', patternOf(200_000))]))).filter((end) => end === 'ok').length, 12)
+    assert.equal((await fetched(at.cloud, { ...demo, atOnce: 2 })).size, 12)
+    assert.deepEqual(most, { offer: 3, read: 2 })
+  })
+
   test('a caller that says what makes no sense is refused, in each VM', async () => {
     await using at = await ground(1, () => ({}), 9)
-    const { entry } = fileOf('', patternOf(10))
+    const { entry } = await fileOf('', patternOf(10))
     const stories: Record<string, object[]> = {
       'bytes of nothing': [{ type: 'stdin', data: new Uint8Array(3) }],
       'too many bytes': [{ type: 'entry', entry }, { type: 'from', offset: 0 }, { type: 'stdin', data: new Uint8Array(11) }],

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* files of more than 2 GB on 32-bit processors, too */
 #include "files-work.h"
 
 #include <dirent.h>

@@ -18,6 +18,7 @@ enum {
   OUT_SIZE = 256 << 10, /* grows if small frames need it */
   OUT_HIGH = 192 << 10, /* above this no output is taken from commands, and nothing more heard from the host */
   READS_AT_ONCE = 64,   /* then commands have their turn */
+  AWAY_MS = 10000,      /* a host that is away for longer is gone */
 };
 
 static struct wire_options options;
@@ -35,9 +36,11 @@ static bool unheard;  /* we have more, and stopped because of OUT_HIGH */
 static uint8_t *out;
 static size_t out_start, out_end, out_size;
 static bool blocked; /* the kernel takes no more for now */
+static struct timer away;
 
 static void stream_ready(struct watch *watch, uint32_t events);
 static void end_stream(void);
+static void host_gone(struct timer *timer);
 static void hear(void);
 static void open_stream(int fd, struct wire_options given);
 static void heard(const struct finding *finding);
@@ -75,6 +78,7 @@ static void open_stream(int fd, struct wire_options given) {
   in_start = in_end = out_start = out_end = 0;
   blocked = unheard = false;
   stream_watch.ready = stream_ready;
+  away.fire = host_gone;
   if (!out) out = malloc(out_size = OUT_SIZE);
   if (!out) die("no memory for the connection");
   if (!loop_watch(fd, &stream_watch, EPOLLIN)) die("cannot wait for the host: %m");
@@ -100,15 +104,22 @@ void wire_read(void) {
     ssize_t count = read(stream, in + in_end, IN_SIZE - in_end);
     if (count > 0) {
       in_end += (size_t)count;
+      loop_disarm(&away);
       hear();
     } else if (count == 0 && options.end_is_pause) {
       readable = false;
+      if (!away.armed) loop_arm(&away, AWAY_MS);
     } else if (count < 0 && errno == EAGAIN) {
       readable = false;
     } else if (count == 0 || errno != EINTR) {
       return end_stream();
     }
   }
+}
+
+static void host_gone(struct timer *timer) {
+  (void)timer;
+  command_hang_up_all();
 }
 
 /* Takes in what has come, unless the host does not take our answers: then what it asks for waits. */

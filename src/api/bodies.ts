@@ -140,7 +140,7 @@ const octal = v.pipe(v.string(), v.regex(/^0?[0-7]{3,4}$/, 'a mode such as 644')
 export const GetFile = v.strictObject({ path: filePath })
 export const PutFile = v.strictObject({
   path: filePath,
-  sha256: v.pipe(sha256, v.description('Of the body: only bytes that are right get the name')),
+  sha256: v.optional(v.pipe(sha256, v.description('Of the body, and never left out: only bytes that are right get the name'))),
   mode: v.optional(v.pipe(octal, v.description('Permission bits in octal, by default 644'))),
   overwrite: v.optional(v.pipe(v.picklist(['0', '1'], '0 or 1'), v.description('1: take the place of what is there'), v.transform((value) => value === '1'))),
 })

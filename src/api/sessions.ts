@@ -201,12 +201,11 @@ function base64Of(bytes: Uint8Array): string {
 }
 
 function bytesOf(base64: string): Uint8Array {
-  if (fast && base64.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
-    const { buffer, byteOffset, length } = fast.from(base64, 'base64')
-    return new Uint8Array(buffer, byteOffset, length)
-  }
   try {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+    const text = atob(base64)
+    if (!fast) return Uint8Array.from(text, (character) => character.charCodeAt(0))
+    const { buffer, byteOffset, length } = fast.from(text, 'latin1')
+    return new Uint8Array(buffer, byteOffset, length)
   } catch {
     return bad('whose base64 is broken')
   }

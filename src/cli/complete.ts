@@ -17,7 +17,7 @@ export const complete: Action = {
     const [shell = ''] = given.operands
     const words = shell === 'bash' ? bashWords(given.rest?.[0] ?? '') : (given.rest ?? [])
     const { typed, lead, words: known, of, operands } = await candidatesOf(words)
-    const names = of === undefined ? [] : of === 'file' ? await filesOf(invocation, typed.slice(lead.length)) : await namesOf(invocation, of, operands)
+    const names = of === undefined ? [] : of === 'file' ? await filesOf(invocation, typed.slice(lead.length)) : await namesOf(invocation, of, { operands, typed: typed.slice(lead.length) })
     const found = [...known, ...names.map((name) => lead + name)].filter((candidate) => candidate.startsWith(typed))
     // A name with anything else in it could end up as a command on somebody's line.
     const harmless = found.filter((candidate) => /^[\w.,:/=@+-]+$/.test(candidate))
@@ -38,7 +38,7 @@ async function filesOf({ terminal }: Invocation, typed: string): Promise<string[
 }
 
 /** What there is of a kind, asked from whoever knows it. Who does not answer in time knows nothing. */
-async function namesOf({ cloud, terminal }: Invocation, of: string, operands: readonly string[]): Promise<string[]> {
+async function namesOf({ cloud, terminal }: Invocation, of: string, { operands, typed }: { operands: readonly string[]; typed: string }): Promise<string[]> {
   try {
     if (of === 'flavor') return (await import('../model/flavors.ts')).flavors.flatMap(({ name, id }) => [name, id])
     if (of === 'setting') return Object.keys((await import('./client-settings.ts')).clientSchema)
@@ -51,7 +51,10 @@ async function namesOf({ cloud, terminal }: Invocation, of: string, operands: re
       const vms = await Promise.all(operands.map(async (under) => (await (await cloud()).collection('vm').list({ under }, call)).items))
       return [...new Set(vms.flat().map(({ spec }) => String(spec.index)))]
     }
-    const kind = of === 'prefix' ? 'image' : of
+    // The VMs of an ENV once its name stands there, for there may be thousands.
+    const [, under] = of === 'vm' ? (/^([^.]+)\./.exec(typed) ?? []) : []
+    if (under !== undefined) return (await (await cloud()).collection('vm').list({ under }, call)).items.map(({ name }) => name)
+    const kind = of === 'prefix' ? 'image' : of === 'vm' ? 'env' : of
     if (!isKind(kind)) return []
     const { items } = await (await cloud()).collection(kind).list({}, call)
     const names = items.map(({ name }) => name)

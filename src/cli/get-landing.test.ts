@@ -46,6 +46,7 @@ describe('what a guest sends is put where it belongs, and nowhere else', () => {
   it('a directory, with links made last and the bits that lend rights taken away', async () => {
     const { code, files, stat } = await landed([directory('', 0o2755), link('l', '../etc'), directory('sub', 0o700), file('sub/run', '#!', { mode: 0o4755 }), done])
     assert.deepEqual([code, files], [undefined, { 'etc/passwd': 'root', 'got/sub/run': '#!', 'got/l': '-> ../etc' }])
+    assert.deepEqual(Object.keys(files).slice(1), ['got/sub/run', 'got/l'])
     assert.deepEqual([(await stat('got'))?.mode, (await stat('got/sub'))?.mode, (await stat('got/sub/run'))?.mode], [0o755, 0o700, 0o755])
   })
 

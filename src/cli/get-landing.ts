@@ -99,7 +99,7 @@ export function landing(files: LocalFiles, { target, overwrite }: { target: stri
 }
 
 /** The name of what is not whole yet: of a long name only the digest, for there is a limit. */
-export function partPath(files: LocalFiles, target: string): string {
+function partPath(files: LocalFiles, target: string): string {
   const name = files.nameOf(target)
   return files.join(files.directoryOf(target), partLead + (Buffer.byteLength(name) > 200 ? sha256(name).slice(0, 32) : name))
 }

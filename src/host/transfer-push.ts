@@ -59,7 +59,7 @@ async function* story(said: AsyncIterable<SessionInput>): AsyncGenerator<Step> {
       yield { type: 'data', data: input.data }
       continue
     }
-    if (left > 0) cutShort()
+    // Bytes that are missing are noticed where they are awaited.
     if (input.type === 'from') {
       const { sizeBytes = 0 } = awaited ?? fail('invalid', 'no entry came whose bytes could begin')
       if (input.offset > sizeBytes) fail('invalid', `a file of ${sizeBytes} bytes cannot be sent from byte ${input.offset} on`)
@@ -76,7 +76,6 @@ async function* story(said: AsyncIterable<SessionInput>): AsyncGenerator<Step> {
       yield { type: 'entry', entry }
     } else fail('invalid', `a push does not understand ${input.type}`)
   }
-  if (awaited || left > 0) cutShort()
 }
 
 const cutShort = (): never => fail('failed', 'the caller went away before all bytes of the file were sent', { remedy: 'the same push goes on from there' })

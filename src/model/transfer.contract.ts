@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import type { Cloud } from './cloud.ts'
 import { type CloudUnderTest, groundOf, refuses } from './cloud-under-test.ts'
-import type { FileEntry, SessionFrame, SessionRequest } from './session.ts'
+import type { FileEntry } from './session.ts'
+import { directoryOf, fetched, fileOf, linkOf, patternOf, push, sha256, wanted } from './transfer.ts'
 
 /** What `session.ts` promises of `push` and `get`, asked of the sessions of one Cloud. */
 export function transferContract({ name, make: makeCloud }: { name: string; make: () => Promise<CloudUnderTest> }): void {
@@ -13,7 +12,7 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
       await using ground = await make()
       await ground.ready('demo', 3)
       const bytes = patternOf(200_000)
-      const frames = await push(ground.cloud, { envs: ['demo'], path: '/tmp/one' }, [fileOf('', bytes, 0o640)])
+      const frames = await push(ground.cloud, { envs: ['demo'], path: '/tmp/one' }, [await fileOf('', bytes, 0o640)])
       for (const vm of ['demo.0', 'demo.1', 'demo.2']) {
         const own = frames.filter((frame) => 'vm' in frame && frame.vm === vm && frame.type !== 'progress')
         assert.deepEqual(own.map(({ type }) => type), ['begin', 'wants', 'exit'])
@@ -28,20 +27,20 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
         assert.ok(file && files.length === 1)
         assert.deepEqual(file.entry, { path: '', type: 'file', mode: 0o640, sizeBytes: bytes.length })
         assert.ok(file.bytes.equals(bytes), `${vm} has other bytes`)
-        assert.equal(file.sha256, sha256(bytes))
+        assert.equal(file.sha256, await sha256(bytes))
       }
     })
 
     it('carry a directory with what is in it: empty files, links, modes', async () => {
       await using ground = await make()
       await ground.ready('demo')
-      const tree = [directoryOf('', 0o755), directoryOf('sub', 0o700), fileOf('sub/empty', Buffer.alloc(0), 0o644), fileOf('sub/big', patternOf(100_000), 0o755), fileOf('ä b', patternOf(10), 0o600), linkOf('link', 'sub/big')]
+      const tree = [directoryOf('', 0o755), directoryOf('sub', 0o700), await fileOf('sub/empty', Buffer.alloc(0), 0o644), await fileOf('sub/big', patternOf(100_000), 0o755), await fileOf('ä b', patternOf(10), 0o600), linkOf('link', 'sub/big')]
       const frames = await push(ground.cloud, { envs: ['demo'], path: '/tmp/tree' }, tree)
       assert.deepEqual(frames.at(-1), { type: 'exit', vm: 'demo.0', code: 0 })
       const { files, end } = (await fetched(ground.cloud, { envs: ['demo'], path: '/tmp/tree' })).get('demo.0') ?? assert.fail('no VM')
       assert.deepEqual(end, { type: 'exit', vm: 'demo.0', code: 0 })
       const inOrder = (one: { entry: FileEntry }, two: { entry: FileEntry }) => (one.entry.path < two.entry.path ? -1 : 1)
-      const plain = ({ entry: { sha256: _, ...entry }, bytes }: { entry: FileEntry; bytes?: Buffer }) => ({ ...(entry.type === 'link' ? { ...entry, mode: 0 } : entry), digest: entry.type === 'file' && bytes ? sha256(bytes) : '' })
+      const plain = ({ entry, bytes }: { entry: FileEntry; bytes?: Buffer }) => ({ ...entry, ...(entry.type === 'link' ? { mode: 0 } : {}), sha256: undefined, bytes: entry.type === 'file' ? bytes?.toString('latin1') : '' })
       assert.deepEqual(files.toSorted(inOrder).map(plain), tree.toSorted(inOrder).map(plain))
       for (const [at, { entry }] of files.entries()) {
         const parent = entry.path.split('/').slice(0, -1).join('/')
@@ -53,15 +52,15 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
       await using ground = await make()
       await ground.ready('demo', 2)
       const where = { envs: ['demo'], path: '/tmp/one' }
-      await push(ground.cloud, { ...where, indices: [0] }, [fileOf('', patternOf(100_000))])
-      const again = await push(ground.cloud, where, [fileOf('', patternOf(100_000))])
+      await push(ground.cloud, { ...where, indices: [0] }, [await fileOf('', patternOf(100_000))])
+      const again = await push(ground.cloud, where, [await fileOf('', patternOf(100_000))])
       assert.deepEqual(wanted(again), { 'demo.0': [100_000], 'demo.1': [0] })
-      const other = await push(ground.cloud, where, [fileOf('', patternOf(90_000, 7))])
+      const other = await push(ground.cloud, where, [await fileOf('', patternOf(90_000, 7))])
       for (const vm of ['demo.0', 'demo.1']) {
         const end = other.findLast((frame) => 'vm' in frame && frame.vm === vm)
         assert.ok(end?.type === 'problem' && end.problem.code === 'exists' && end.problem.subject === `vm/${vm}`, JSON.stringify(end))
       }
-      const over = await push(ground.cloud, { ...where, overwrite: true }, [fileOf('', patternOf(90_000, 7))])
+      const over = await push(ground.cloud, { ...where, overwrite: true }, [await fileOf('', patternOf(90_000, 7))])
       assert.deepEqual(over.filter(({ type }) => type === 'exit').length, 2)
       for (const { files } of (await fetched(ground.cloud, where)).values()) assert.ok(files[0]?.bytes.equals(patternOf(90_000, 7)))
     })
@@ -71,7 +70,7 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
       await ground.ready('demo')
       const bytes = patternOf(3_000_000)
       const where = { envs: ['demo'], path: '/tmp/one' }
-      const file = fileOf('', bytes)
+      const file = await fileOf('', bytes)
       await using broken = await ground.cloud.open({ type: 'push', vms: { envs: ['demo'] }, path: '/tmp/one' })
       const reading = (async () => {
         for await (const _ of broken.output);
@@ -88,12 +87,12 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
       assert.deepEqual(frames.at(-1), { type: 'exit', vm: 'demo.0', code: 0 })
       const offset = wanted(frames)['demo.0']?.[0] ?? 0
       assert.ok(offset > 0 && offset <= 2_000_000, `it goes on from ${offset}`)
-      const have = { 'demo.0': { bytes: 1_234_567, sha256: sha256(bytes.subarray(0, 1_234_567)) } }
+      const have = { 'demo.0': { bytes: 1_234_567, sha256: await sha256(bytes.subarray(0, 1_234_567)) } }
       const rest = (await fetched(ground.cloud, { ...where, have })).get('demo.0')
       assert.equal(rest?.files[0]?.offset, 1_234_567)
       assert.ok(rest.files[0].bytes.equals(bytes.subarray(1_234_567)))
-      assert.equal(rest.files[0].sha256, sha256(bytes), 'it is the sha256 of the whole')
-      const wrong = (await fetched(ground.cloud, { ...where, have: { 'demo.0': { bytes: 5, sha256: sha256(Buffer.from('other')) } } })).get('demo.0')
+      assert.equal(rest.files[0].sha256, await sha256(bytes), 'it is the sha256 of the whole')
+      const wrong = (await fetched(ground.cloud, { ...where, have: { 'demo.0': { bytes: 5, sha256: await sha256(Buffer.from('other')) } } })).get('demo.0')
       assert.equal(wrong?.files[0]?.offset ?? 0, 0)
       assert.ok(wrong?.files[0]?.bytes.equals(bytes))
     })
@@ -101,25 +100,25 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
     it('refuse bytes that are not those that were announced, and leave nothing of them', async () => {
       await using ground = await make()
       await ground.ready('demo')
-      const { entry, bytes } = fileOf('', patternOf(70_000))
-      const frames = await push(ground.cloud, { envs: ['demo'], path: '/tmp/one' }, [{ entry: { ...entry, sha256: sha256(Buffer.from('other')) }, bytes }])
+      const { entry, bytes } = await fileOf('', patternOf(70_000))
+      const frames = await push(ground.cloud, { envs: ['demo'], path: '/tmp/one' }, [{ entry: { ...entry, sha256: await sha256(Buffer.from('other')) }, bytes }])
       const end = frames.at(-1)
       assert.ok(end?.type === 'problem' && end.problem.code === 'failed', JSON.stringify(end))
       assert.equal((await fetched(ground.cloud, { envs: ['demo'], path: '/tmp/one' })).get('demo.0')?.end, 'not_found')
-      const again = await push(ground.cloud, { envs: ['demo'], path: '/tmp/one' }, [fileOf('', patternOf(70_000))])
+      const again = await push(ground.cloud, { envs: ['demo'], path: '/tmp/one' }, [await fileOf('', patternOf(70_000))])
       assert.deepEqual(wanted(again), { 'demo.0': [0] })
     })
 
     it('say of each VM why it could not, and refuse what leads out of its place', async () => {
       await using ground = await make()
       await ground.ready('demo', 2)
-      await push(ground.cloud, { envs: ['demo'], indices: [1], path: '/tmp/one' }, [fileOf('', patternOf(5))])
+      await push(ground.cloud, { envs: ['demo'], indices: [1], path: '/tmp/one' }, [await fileOf('', patternOf(5))])
       const got = await fetched(ground.cloud, { envs: ['demo'], path: '/tmp/one' })
       assert.deepEqual([got.get('demo.0')?.end, got.get('demo.1')?.end], ['not_found', { type: 'exit', vm: 'demo.1', code: 0 }])
-      const nowhere = await push(ground.cloud, { envs: ['demo'], path: '/no/such/place' }, [fileOf('', patternOf(5))])
+      const nowhere = await push(ground.cloud, { envs: ['demo'], path: '/no/such/place' }, [await fileOf('', patternOf(5))])
       assert.deepEqual(nowhere.flatMap((frame) => (frame.type === 'problem' ? [frame.problem.code] : [])), ['not_found', 'not_found'])
       for (const path of ['../out', 'a/../../out', '/etc/passwd']) {
-        const ends = await push(ground.cloud, { envs: ['demo'], path: '/tmp/dir' }, [fileOf(path, patternOf(5))]).catch((fault: unknown) => fault as Error & { code?: string })
+        const ends = await push(ground.cloud, { envs: ['demo'], path: '/tmp/dir' }, [await fileOf(path, patternOf(5))]).catch((fault: unknown) => fault as Error & { code?: string })
         if (ends instanceof Error) assert.equal(ends.code, 'invalid')
         else assert.ok(ends.some((frame) => frame.type === 'problem' && frame.problem.code === 'invalid') && !ends.some(({ type }) => type === 'exit'), `${path}: ${JSON.stringify(ends)}`)
       }
@@ -128,98 +127,4 @@ export function transferContract({ name, make: makeCloud }: { name: string; make
       await refuses(ground.cloud.open({ type: 'push', vms: { envs: ['nope'] }, path: '/x' }), 'not_found', 'env/nope')
     })
   })
-}
-
-export interface Item {
-  entry: FileEntry
-  bytes?: Buffer
-}
-
-export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
-/** Bytes that look alike nowhere. */
-export function patternOf(length: number, seed = 1): Buffer {
-  const bytes = Buffer.alloc(length)
-  let state = seed
-  for (let at = 0; at < length; at++) {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
-    bytes[at] = state >> 16
-  }
-  return bytes
-}
-export const fileOf = (path: string, bytes: Buffer, mode = 0o644): Item => ({ entry: { path, type: 'file', mode, sizeBytes: bytes.length, sha256: sha256(bytes) }, bytes })
-export const directoryOf = (path: string, mode = 0o755): Item => ({ entry: { path, type: 'directory', mode } })
-export const linkOf = (path: string, target: string): Item => ({ entry: { path, type: 'link', mode: 0o777, target } })
-
-type Where = { envs: string[]; indices?: number[]; path: string }
-
-/** Sends the items as a careful caller does: bytes of a file from where the one that has least of it wants them. */
-export async function push(cloud: Cloud, { envs, indices, ...request }: Where & Partial<Extract<SessionRequest, { type: 'push' }>>, items: Item[]): Promise<SessionFrame[]> {
-  await using session = await cloud.open({ type: 'push', vms: { envs, ...(indices ? { indices } : {}) }, ...request })
-  const frames: SessionFrame[] = []
-  let news = Promise.withResolvers<void>()
-  let ended = false
-  const read = async () => {
-    try {
-      for await (const frame of session.output) {
-        frames.push(frame)
-        news.resolve()
-        news = Promise.withResolvers()
-      }
-    } finally {
-      ended = true
-      news.resolve()
-    }
-  }
-  const write = async () => {
-    const writer = session.input.getWriter()
-    const say = (input: Parameters<typeof writer.write>[0]) => writer.write(input).catch(() => undefined)
-    let files = 0
-    for (const { entry, bytes } of items) {
-      await say({ type: 'entry', entry })
-      if (!bytes) continue
-      files++
-      const waiting = () => frames.flatMap((frame) => (frame.type === 'begin' ? [frame.vm] : [])).filter((vm) => !isOver(frames, vm) && (wanted(frames)[vm]?.length ?? 0) < files)
-      while (!ended && (waiting().length > 0 || frames.length === 0)) await news.promise
-      const living = Object.entries(wanted(frames)).flatMap(([vm, offsets]) => (isOver(frames, vm) ? [] : [offsets[files - 1] ?? 0]))
-      if (living.length === 0) break
-      const from = Math.min(...living)
-      await say({ type: 'from', offset: from })
-      for (let at = from; at < bytes.length; at += 60_000) await say({ type: 'stdin', data: bytes.subarray(at, at + 60_000) })
-    }
-    await say({ type: 'eof' })
-  }
-  await Promise.all([read(), write()])
-  return frames
-}
-
-const isOver = (frames: SessionFrame[], vm: string) => frames.some((frame) => (frame.type === 'exit' || frame.type === 'problem') && frame.vm === vm)
-
-/** The offsets each VM has asked for. */
-export function wanted(frames: SessionFrame[]): Record<string, number[]> {
-  const all: Record<string, number[]> = {}
-  for (const frame of frames) if (frame.type === 'wants' && frame.vm !== undefined) (all[frame.vm] ??= []).push(frame.offset)
-  return all
-}
-
-export interface Fetched {
-  files: { entry: FileEntry; offset?: number; bytes: Buffer; sha256?: string }[]
-  /** Its last frame, or the code of its problem. */
-  end?: SessionFrame | string
-}
-
-export async function fetched(cloud: Cloud, { envs, indices, ...request }: Where & Partial<Extract<SessionRequest, { type: 'get' }>>): Promise<Map<string, Fetched>> {
-  await using session = await cloud.open({ type: 'get', vms: { envs, ...(indices ? { indices } : {}) }, ...request })
-  const all = new Map<string, Fetched>()
-  for await (const frame of session.output) {
-    if (!('vm' in frame) || frame.vm === undefined) continue
-    const own = all.get(frame.vm) ?? { files: [] }
-    all.set(frame.vm, own)
-    const last = own.files.at(-1)
-    if (frame.type === 'entry') own.files.push({ entry: frame.entry, offset: frame.offset, bytes: Buffer.alloc(0) })
-    else if (frame.type === 'stdout' && last) last.bytes = Buffer.concat([last.bytes, frame.data])
-    else if (frame.type === 'entry-end' && last) last.sha256 = frame.sha256
-    else if (frame.type === 'problem') own.end = frame.problem.code
-    else if (frame.type === 'exit') own.end = frame
-  }
-  return all
 }

@@ -69,7 +69,7 @@ export function serverGround(flags: string[] = []): ServerGround {
   }
   const tt = (...args: string[]) =>
     new Promise<Said>((resolve) => {
-      execFile(join(root, 'tt'), args, { env, maxBuffer: 64 << 20, timeout: 120_000 }, (fault, stdout, stderr) => resolve({ code: fault ? Number(fault.code ?? 255) : 0, stdout, stderr }))
+      execFile(join(root, 'tt'), args, { env, maxBuffer: 64 << 20, timeout: process.env['TT_SOAK'] === '1' ? 1_800_000 : 120_000 }, (fault, stdout, stderr) => resolve({ code: fault ? Number(fault.code ?? 255) : 0, stdout, stderr }))
     })
   return {
     dir,

@@ -50,8 +50,8 @@ await inNamespace(import.meta.url, () => {
     assert.deepEqual(vms.map(({ image }) => image).sort(), ['micro', ...present.map((arch) => `micro-${arch}`)].sort())
     const wanted = (image: string) => (image === 'micro' ? 'x86_64' : machines[image.replace('micro-', '')])
 
-    const run = async (command: string): Promise<Map<string, string>> => {
-      const { stdout, code } = await server.tt('env', 'run', 'matrix', '--json', '--cmd', command)
+    const run = async (command: string, ...flags: string[]): Promise<Map<string, string>> => {
+      const { stdout, code } = await server.tt('env', 'run', 'matrix', '--json', '--cmd', command, ...flags)
       assert.equal(code, 0, stdout)
       return new Map((JSON.parse(stdout) as { results: { vm: string; stdout: string }[] }).results.map((one) => [one.vm, one.stdout]))
     }
@@ -66,6 +66,8 @@ await inNamespace(import.meta.url, () => {
     const sum = execFileSync('sha256sum', { input: bytes, encoding: 'utf8' }).split(' ')[0]
     const sums = await run("sha256sum '/root/odd file' | cut -d ' ' -f 1; stat -c %a '/root/odd file'")
     for (const { name, image } of vms) assert.equal(sums.get(name), `${sum}\n754\n`, image)
+    const bySsh = await run('uname -m', '--use-ssh')
+    for (const { name, image } of vms) assert.equal(bySsh.get(name), `${wanted(image)}\n`, `${image} by ssh`)
     for (const { name, image } of vms) assert.match((await server.tt('env', 'logs', 'matrix', '-m', name.split('.')[1] ?? '')).stdout, /tt-agent ready/, `the serial line of ${image}`)
     for (const arch of present) t.diagnostic(`${arch}: runs`)
   })

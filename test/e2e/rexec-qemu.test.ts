@@ -228,6 +228,22 @@ if ('why' in image) {
       await channel.ready(booted())
       assert.equal(await run('test -e /root/stranger || echo nothing'), 'nothing')
     })
+    it('ends what runs when its host does not come back', async () => {
+      const running = assert.rejects(runIn(channel, `exec 2>/dev/null; trap 'echo hup >/root/hup; exit' HUP; echo up; while :; do sleep 0.1; done`, { output: () => up.resolve() }, AbortSignal.timeout(60_000)))
+      const up = Promise.withResolvers<void>()
+      await up.promise
+      const blocker = await new Promise<Socket>((resolve, reject) => {
+        interrupt()
+        vm.dial().then(resolve, reject)
+      })
+      await channel[Symbol.asyncDispose]()
+      await running
+      blocker.destroy()
+      await sleep(14_000)
+      ;({ channel, interrupt } = channelTo(vm))
+      const since = await runIn(channel, 'echo $(($(date +%s) - $(stat -c %Y /root/hup)))', {}, booted())
+      assert.ok(Number(words(since)) >= 2, words(since))
+    })
     it('halts in order', async () => {
       await run('(trap "echo told >/root/told; sync; exit" TERM; while :; do sleep 0.1; done) >/dev/null 2>&1 & echo')
       assert.ok(channel.halt)

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { patternOf } from '../../src/model/transfer.contract.ts'
+import { patternOf } from '../../src/model/transfer.ts'
 import { inNamespace, type Said, type ServerGround, serverGround } from './ground.ts'
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

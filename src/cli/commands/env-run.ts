@@ -8,11 +8,11 @@ import { isOneAtMost, oneOrMore, selectionFlags, selectionOf, viaFlags } from '.
 
 /** `tt env run NAME…`: the one command whose every millisecond counts, so it loads only the printer it needs. */
 export const run: Action = {
-  operands: [{ name: 'NAME', many: true, of: 'env' }],
+  operands: [{ name: 'NAME[.INDEX]', many: true, of: 'vm' }],
   rest: 'PROGRAM ARGUMENT',
   flags: [
     { long: 'cmd', short: 'c', value: 'TEXT', about: 'Text for the shell of the guests, as it is' },
-    { long: 'script', value: 'FILE', about: 'A local script, sent along and run with the arguments after --; - reads it from standard input; it wins over --cmd' },
+    { long: 'script', value: 'FILE', of: 'file', about: 'A local script, sent along and run with the arguments after --; - reads it from standard input; it wins over --cmd' },
     ...selectionFlags,
     { long: 'time-out', short: 't', also: ['timeout'], value: 'SECONDS', about: 'For each VM, from when it begins there; a command that is not over by then is killed', default: 'none' },
     { long: 'parallel', value: 'NUMBER', about: 'So many VMs of a host at the same time', default: '1000, or all with --stdin' },

@@ -7,7 +7,7 @@ import { atTerminal, keyboardOf, loginShell } from '../vm-terminal.ts'
 
 /** `tt env shell NAME`. */
 export const shell: Action = {
-  operands: [{ name: 'NAME[.INDEX]', of: 'env' }],
+  operands: [{ name: 'NAME[.INDEX]', of: 'vm' }],
   rest: 'PROGRAM ARGUMENT',
   flags: [...selectionFlags, ...viaFlags],
   details: [

@@ -15,7 +15,7 @@ const viewersAtOnce = 32
 
 /** `tt env vnc NAME`. */
 export const vnc: Action = {
-  operands: [{ name: 'NAME[.INDEX]', of: 'env' }],
+  operands: [{ name: 'NAME[.INDEX]', of: 'vm' }],
   flags: [
     ...selectionFlags,
     { long: 'listen', value: 'ADDRESS|PATH', about: 'Where viewers connect: an address, or the path of a unix socket to be made', default: '127.0.0.1 and the first free port from 5900' },

@@ -9,8 +9,8 @@ export interface ShellText {
   carried?: string
 }
 
-/** Linux takes no longer argument: https://man7.org/linux/man-pages/man2/execve.2.html */
-const argumentLimitBytes = 128 * 1024 - 4096
+/** Dropbear refuses commands of more than 9,000 bytes (MAX_CMD_LEN in sysoptions.h); Linux takes arguments of up to 128 KiB. */
+const argumentLimitBytes = 8000
 const carriedLimitBytes = 16 << 20
 /** Where a descriptor has a name, for programs that want one. */
 const carriedPath = '/proc/self/fd/9'

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { after, test } from 'node:test'
 import type { Plan } from '../../model/plan.ts'
 import type { Engine, EngineFactory } from './engine.ts'
 import { eventually, type Ground, ground, heard, isAlive, mortal, refused, watching } from './ground.ts'
-import { rfbOpened } from './rfb.ts'
+import { dials } from './port.contract.ts'
+import { screens } from './screen.contract.ts'
 import { seeds } from './seed.contract.ts'
 
 /** What the suite needs of an engine. Plans get a directory for their disks, which is not the engine's. */
@@ -71,7 +71,7 @@ export async function engineContract(subject: EngineSubject): Promise<void> {
   if (features.logs) logs(subject, it)
   if (features.console) consoles(subject, it)
   if (features.dial) dials(it)
-  if (features.screen) screens(subject, it)
+  if (features.screen) screens(subject.shows, it)
   if (features.pause) pauses(it)
   for (const feature of ['logs', 'console', 'dial', 'screen', 'pause'] as const)
     if (!features[feature]) test(`engine ${subject.name}: ${feature}`, { skip: 'the engine has not this feature' }, () => undefined)
@@ -330,37 +330,6 @@ function logs(subject: EngineSubject, it: It) {
   })
 }
 
-function screens(subject: EngineSubject, it: It) {
-  it('a screen speaks RFB to several viewers at once, and again after a restart of the server', async (on) => {
-    const plan = subject.shows?.('shows.0', on.disks) ?? assert.fail('features.screen without a guest that shows')
-    let engine = await on.engine()
-    await engine.start(plan)
-    const open = async () => (await engine.screen?.('shows.0')) ?? assert.fail('features.screen without screen')
-    const [one, other] = [await open(), await open()]
-    for (const viewer of [one, other]) {
-      const { width, height } = await rfbOpened(viewer)
-      assert.ok(width > 0 && height > 0)
-    }
-    other.destroy()
-    await engine[Symbol.asyncDispose]()
-    await eventually(() => assert.ok(one.destroyed || one.readableEnded, 'the server that is gone holds nothing'))
-    engine = await on.engine()
-    await eventually(async () => assert.equal((await engine.inspect('shows.0')).state, 'running'))
-    await rfbOpened(await open())
-    await engine.stop('shows.0', 10)
-    await refused(engine.screen?.('shows.0'), 'not_ready')
-    await engine.destroy('shows.0')
-  })
-
-  it('a guest without a screen says so', async (on) => {
-    const engine = await on.engine()
-    await engine.start(on.plan('blind.0'))
-    await refused(engine.screen?.('blind.0'), 'unsupported')
-    await engine.destroy('blind.0')
-    await refused(engine.screen?.('blind.0'), 'not_ready', 'not_found')
-  })
-}
-
 function consoles(subject: EngineSubject, it: It) {
   it('the serial line has any number of readers and ends with the guest', async (on) => {
     const engine = await on.engine()
@@ -388,27 +357,6 @@ function consoles(subject: EngineSubject, it: It) {
     await eventually(() => assert.match(line.text, comes))
     line.stream.destroy()
     await engine.destroy('reply.0')
-  })
-}
-
-function dials(it: It) {
-  it('a port is one caller’s at a time, free after it, and gone with the guest', async (on) => {
-    const engine = await on.engine()
-    const plan = on.plan('port.0')
-    const port = plan.ports[0] ?? assert.fail('the plan of an engine with features.dial has to name a port')
-    const dial = (name: string) => engine.dial?.('port.0', name) ?? assert.fail('features.dial without dial')
-    await engine.start(plan)
-    const stream = await dial(port)
-    await refused(dial(port), 'conflict')
-    await refused(dial('no-such-port'), 'not_found', 'invalid')
-    stream.destroy()
-    let again: Duplex | undefined
-    await eventually(async () => (again = await dial(port)))
-    const ended = new Promise((resolve) => again?.on('close', resolve).on('error', () => undefined).resume())
-    await engine.stop('port.0', 20)
-    await ended
-    await refused(dial(port), 'not_ready')
-    await engine.destroy('port.0')
   })
 }
 

@@ -62,10 +62,7 @@ async function channelUnderTest() {
   const channel = engine.channel?.('one.0') ?? assert.fail('features.channel without channel')
   return {
     channel,
-    async interrupt() {
-      await engine.stop('one.0', 0)
-      await engine.start(planOf('one.0'))
-    },
+    interrupt: () => engine.stop('one.0', 0).then(() => engine.start(planOf('one.0'))),
     async [Symbol.asyncDispose]() {
       await channel[Symbol.asyncDispose]()
       await on.clear()

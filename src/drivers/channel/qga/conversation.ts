@@ -53,6 +53,8 @@ export async function conversation(stream: Duplex, { world, patienceMs, signal }
       if (!greeting) finish('the guest agent says what is no JSON')
       return
     }
+    // The agent takes the delimiter for an error in what it had begun to read, and says so before it answers: in a slow guest that comes alone.
+    if (greeting && said?.error !== undefined) return
     const one = waiting
     waiting = undefined
     if (typeof said === 'object' && said !== null && said.error !== undefined) one?.reject(new AgentRefusal(String(said.error?.desc).slice(0, 1000)))

@@ -30,6 +30,8 @@ export interface Link {
 
 /** An agent that asks for HELLO more often than this is answered later. */
 const helloPauseMs = 20
+/** Input and credit have their windows, but commands may be long and many: a guest that does not read them is not waited for. */
+const mostUnreadBytes = 64 << 20
 /** How long a good-bye may take to leave the host. */
 const farewellMs = 1000
 
@@ -124,7 +126,9 @@ export function link(stream: Duplex, { world, secret, patienceMs }: { world: Wor
       return state === 'up'
     },
     send(frames) {
-      if (state === 'up') stream.write(pack(trailer, frames))
+      if (state !== 'up') return
+      stream.write(pack(trailer, frames))
+      if (stream.writableLength > mostUnreadBytes) finish({ why: 'broken', fault: `it reads nothing, and ${stream.writableLength} bytes wait for it` })
     },
     distrust: (fault) => finish({ why: 'broken', fault }),
     end() {

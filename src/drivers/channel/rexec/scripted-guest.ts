@@ -15,7 +15,7 @@ import { agreeMagic, answer, answerLimitBytes, ask, awakeMagic, fillerBytes, hea
 export const awake = Buffer.concat([Buffer.alloc(headerBytes + answerLimitBytes + trailerBytes), awakeMagic])
 
 /** The other end of one dialled stream: a guest that does what the test says. */
-function guestOn(stream: Duplex) {
+export function guestOn(stream: Duplex) {
   let bytes = Buffer.alloc(0)
   let trailer: Uint8Array = Buffer.alloc(trailerBytes)
   let theirs: Uint8Array = trailer
@@ -65,12 +65,14 @@ function guestOn(stream: Duplex) {
       const mac = createHmac('sha256', secret).update('tt-rexec guest\0').update(nonce).update(challenge.subarray(1)).digest('hex')
       return { ...proof, facts: `protocol=2\nproof=${mac}\n` }
     },
-    async greet(nonce?: Buffer) {
+    /** Greets as it should; the trailer of its frames from then on. */
+    async greet(nonce?: Buffer): Promise<Uint8Array> {
       const wanted = guest.challenge(nonce ?? (await guest.hello()))
       assert.deepEqual((await guest.next(ask.proof)).payload, Buffer.from(wanted.payload))
       trailer = wanted.ours
       guest.say({ type: answer.facts, id: 0, payload: Buffer.from(wanted.facts) })
       theirs = wanted.theirs
+      return theirs
     },
     say: (...frames: Frame[]) => stream.write(pack(theirs, frames)),
     /** The next frame of the host. */

@@ -19,8 +19,6 @@ export interface Connection extends AsyncDisposable {
   close(): void
 }
 
-/** Of OpenSSH's ten, some are left for files and for what ends a command. */
-const commandsEach = 7
 const connectionsMost = 16
 /** OpenSSH turns some away when more than ten log in at once (MaxStartups). */
 const loginsAtOnce = 2
@@ -121,7 +119,7 @@ export function connection(guest: Guest): Connection {
     })
   const take = async (call?: Call): Promise<Login> => {
     const first = await ready(call)
-    const free = [first, ...others].find((one) => one.busy < commandsEach && !one.over)
+    const free = [first, ...others].find((one) => one.busy < one.room && !one.over && !one.worn)
     if (free) {
       free.busy++
       return free
@@ -136,7 +134,7 @@ export function connection(guest: Guest): Connection {
       await turn(call)
       return undefined
     })
-    if (!made || made.busy >= commandsEach) return take(call)
+    if (!made || made.busy >= made.room) return take(call)
     made.busy++
     return made
   }
@@ -170,7 +168,8 @@ export function connection(guest: Guest): Connection {
     take,
     giveBack(one) {
       one.busy--
-      if (one.busy === 0 && one !== main) leaveIdle(one)
+      if (one.busy === 0 && one.worn) one.end()
+      else if (one.busy === 0 && one !== main) leaveIdle(one)
       next()
     },
     broken: (call) =>

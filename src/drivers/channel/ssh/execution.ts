@@ -17,6 +17,9 @@ const killPatienceMs = 3000
 const afterlifeMs = 500
 /** What runs in a terminal may take so long to end once it was hung up. */
 const hangUpMs = 1000
+const refusedStart = "the guest's server of ssh does not take the command"
+/** Whether nothing was begun. */
+export const isRefusedStart = (fault: Error): boolean => fault.message.startsWith(refusedStart)
 const defaultTerm = 'xterm-256color'
 
 /** One command over a connection, from its channel to its end. */
@@ -27,7 +30,7 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   const pty: PseudoTtyOptions | undefined = tty && { cols: tty.columns, rows: tty.rows, term: tty.term ?? defaultTerm }
   const text = asked.carried === undefined ? asked.text : reading(await carried(login, asked.carried), asked.text)
   if (call?.signal?.aborted) throw asTtError(call.signal.reason)
-  const channel = await login.exec(text, pty).catch((fault: Error) => fail('unavailable', `the guest's server of ssh does not take the command: ${fault.message}`, { cause: fault }))
+  const channel = await login.exec(text, pty).catch((fault: Error) => fail('unavailable', `${refusedStart}: ${fault.message}`, { cause: fault }))
 
   const line = header(mark)
   const { promise: failed, reject: breakOff } = Promise.withResolvers<never>()
@@ -136,7 +139,7 @@ async function carried(login: Login, text: string): Promise<string> {
 /** What is typed, or given as input, as fast as the guest takes it. */
 async function feed(channel: ClientChannel, { stdin, tty }: ExecOptions, { over, hangUp }: { over: AbortSignal; hangUp: () => Promise<void> }): Promise<void> {
   if (!stdin) {
-    if (!tty) channel.end()
+    if (!tty) channel.eof()
     return
   }
   for await (const piece of until(stdin, over)) {

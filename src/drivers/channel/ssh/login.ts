@@ -2,16 +2,20 @@ import { createConnection, type Socket } from 'node:net'
 import type { Client as SshClient, ClientChannel, ClientErrorExtensions, PseudoTtyOptions } from 'ssh2'
 import { fail, TtError } from '../../../model/errors.ts'
 import type { Guest } from '../channel.ts'
+import type { World } from '../../../base/world.ts'
 import type { HostKey } from './host-key.ts'
 
 /** One connection to a guest's server of ssh, logged in. */
 export interface Login {
   readonly client: SshClient
-  /** Commands that run over it. */
+  /** Commands that run over it, and how many may. */
   busy: number
+  readonly room: number
   /** Why it ended, once it has. */
   readonly ended: Promise<string>
   readonly over: boolean
+  /** It takes no commands any more, though it stands: another is to be used. */
+  worn: boolean
   /** Opens a channel with a command. */
   exec(text: string, pty?: PseudoTtyOptions): Promise<ClientChannel>
   end(): void
@@ -20,6 +24,13 @@ export interface Login {
 /** A guest whose processor is emulated takes seconds for a login, and more while it boots. */
 const patienceMs = 20_000
 const connectMs = 5000
+/**
+ * Of the ten channels that OpenSSH opens for a connection (MaxSessions) some are left for files and for what ends a command. Dropbear (2022.83) mixes up commands that
+ * end together: it forgets to tell how one ended, or closes another that has just been asked for.
+ */
+const roomOf = (greeting: string): number => (/^SSH-2\.0-dropbear/i.test(greeting) ? 1 : 7)
+const mostTries = 4
+const againMs = 5
 /** What a server says by itself: three of these without an answer, and the guest is gone. */
 const keepalive = { keepaliveInterval: 10_000, keepaliveCountMax: 3 }
 /** Everything that a key of this type may sign with: https://www.rfc-editor.org/rfc/rfc8332 */
@@ -32,6 +43,8 @@ export async function login(guest: Guest, hostKey: HostKey, signal: AbortSignal)
   const { privateKey } = await guest.sshKey({ signal })
   const socket = await connected(at, signal)
   const client = new Client()
+  let room = 1
+  socket.once('data', (piece: Buffer) => (room = roomOf(piece.toString('latin1', 0, 64))))
   const { promise, resolve, reject } = Promise.withResolvers<Login>()
   const { promise: ended, resolve: setEnded } = Promise.withResolvers<string>()
   let over = false
@@ -58,7 +71,26 @@ export async function login(guest: Guest, hostKey: HostKey, signal: AbortSignal)
   })
   client.on('ready', () => {
     signal.removeEventListener('abort', abort)
-    resolve({ client, busy: 0, ended, exec: (text, pty) => opened(client, text, pty), end, get over() { return over } })
+    const made: Login = {
+      client,
+      busy: 0,
+      room,
+      worn: false,
+      ended,
+      end,
+      get over() {
+        return over
+      },
+      async exec(text, pty) {
+        try {
+          return await opened(client, { text, pty, world: guest.world })
+        } catch (fault) {
+          made.worn ||= isUnasked(fault)
+          throw fault
+        }
+      },
+    }
+    resolve(made)
   })
   signal.addEventListener('abort', abort, { once: true })
   if (signal.aborted) abort()
@@ -98,7 +130,24 @@ async function connected(at: { host: string; port: number }, signal: AbortSignal
   return socket
 }
 
-const opened = (client: SshClient, text: string, pty?: PseudoTtyOptions): Promise<ClientChannel> =>
+/**
+ * Dropbear (2022.83) closes a new channel now and then while others end, before it has looked at what is asked of it: nothing was begun then,
+ * and it is asked again. Sometimes it goes on so for as long as the connection lasts.
+ */
+async function opened(client: SshClient, { text, pty, world }: { text: string; pty?: PseudoTtyOptions; world: World }): Promise<ClientChannel> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await asked(client, text, pty)
+    } catch (fault) {
+      if (tries >= mostTries || !isUnasked(fault)) throw fault
+      await world.sleep(againMs * 2 ** tries)
+    }
+  }
+}
+
+const isUnasked = (fault: unknown): boolean => fault instanceof Error && /^Unable to (exec|request a pseudo)/.test(fault.message)
+
+const asked = (client: SshClient, text: string, pty?: PseudoTtyOptions): Promise<ClientChannel> =>
   new Promise((resolve, reject) => {
     try {
       client.exec(text, pty ? { pty } : {}, (fault, channel) => {

@@ -1,10 +1,12 @@
 import { asTtError, TtError } from '../../../model/errors.ts'
 import type { Channel, ChannelFactory } from '../channel.ts'
 import { connection } from './connection.ts'
-import { execute } from './execution.ts'
+import { execute, isRefusedStart } from './execution.ts'
 import { sshFiles } from './files.ts'
 import { sftpOver } from './sftp.ts'
 import { shellTextOf } from '../shell-text.ts'
+
+const mostTries = 6
 
 /** The channel to a server of ssh in the guest: everything over one connection, which is made anew when it breaks. */
 export const ssh: ChannelFactory = (guest): Channel => {
@@ -13,14 +15,19 @@ export const ssh: ChannelFactory = (guest): Channel => {
   const running = new Set<Promise<unknown>>()
   const exec: Channel['exec'] = async (command, options, call) => {
     shellTextOf(command, { ...options, mark: '', headerTo: 'stderr' }) // What cannot be is refused before anything is waited for.
-    const login = await link.take(call)
-    const work = execute(command, options, { login, world, closed: link.closed, call })
-    running.add(work)
-    try {
-      return await work
-    } finally {
-      running.delete(work)
-      link.giveBack(login)
+    for (let tries = 1; ; tries++) {
+      const login = await link.take(call)
+      const work = execute(command, options, { login, world, closed: link.closed, call })
+      running.add(work)
+      try {
+        return await work
+      } catch (thrown) {
+        // Refused before it was begun, by a connection that takes none any more: over another it may be.
+        if (!login.worn || tries === mostTries || !(thrown instanceof TtError) || thrown.code !== 'unavailable' || !isRefusedStart(thrown)) throw thrown
+      } finally {
+        running.delete(work)
+        link.giveBack(login)
+      }
     }
   }
   return {
