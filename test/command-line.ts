@@ -23,7 +23,7 @@ export async function calledOn(cloud: Cloud, { args, signal = new AbortControlle
     err: output('err'),
     sameSink: () => false,
     input: async function* () {},
-    keyboard: () => undefined,
+    keyboard: async () => undefined,
     doors: nothing,
     variables: {},
     config: { path: '/nowhere', read: () => undefined, write: nothing },

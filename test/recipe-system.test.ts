@@ -16,6 +16,7 @@ function checkout(files: Record<string, string>) {
   for (const [name, text] of Object.entries({ recipe: 'cp "$TT_PACKAGES/sources.list" "$TT_OUT/kernel"\necho \'"kernel": {}\' >"$TT_OUT/files.json"\n', ...files })) writeFileSync(join(dir, 'images/toy', name), text)
   return {
     cache: join(dir, 'cache'),
+    write: (name: string, text: string) => writeFileSync(join(dir, 'images/toy', name), text),
     build: (env: Record<string, string> = {}, ...verbs: string[]) => spawnSync('sh', [join(dir, 'images/build'), ...verbs, 'toy'], { encoding: 'utf8', env: { ...process.env, TT_IMAGE_CACHE: join(dir, 'cache'), ...env } }),
     [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }),
   }
@@ -86,4 +87,6 @@ test('[L10] a whole system is fetched with all it depends on and nothing more, o
   assert.doesNotMatch(again.stderr, /fetch:/)
   assert.notEqual(at.build(env, '--refresh').status, 0, 'which asks the mirror')
   assert.equal(readFileSync(join(packages, 'SHA256SUMS'), 'utf8'), sums, 'and leaves what there was')
+  at.write('system', 'release toys\nhello  says hello\nunasked  is asked for now\n')
+  assert.match(at.build(env).stderr, /fetch: reading the package lists of Debian toys/)
 })

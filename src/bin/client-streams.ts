@@ -1,6 +1,4 @@
-import type { ReadStream } from 'node:tty'
-import { queue } from '../base/queue.ts'
-import type { Keyboard, Output, Screen, Terminal } from '../cli/terminal.ts'
+import type { Output, Screen, Terminal } from '../cli/terminal.ts'
 
 type Streams = Pick<Terminal, 'out' | 'err' | 'sameSink' | 'input' | 'keyboard'>
 
@@ -15,43 +13,7 @@ export function clientStreams(env: NodeJS.ProcessEnv): Streams {
       return one.dev === two.dev && one.ino === two.ino
     },
     input: () => process.stdin,
-    keyboard: () => (process.stdin.isTTY ? keyboard(process.stdin) : undefined),
-  }
-}
-
-/**
- * Every key as it is pressed, and what is shown as it comes. Node gives the terminal back at any end of the process that it sees, a signal's or a crash's too.
- * Its raw mode still puts a carriage return before each line feed, which moves the cursor of full-screen programs: `stty` ends that.
- */
-function keyboard(stdin: ReadStream): Keyboard {
-  const { stdout, stderr } = process
-  const screen = stdout.isTTY ? stdout : stderr
-  const keys = queue<Uint8Array>()
-  const size = () => ({ columns: screen.columns || 80, rows: screen.rows || 24 })
-  const press = (data: Uint8Array) => keys.push(data)
-  stdin.setRawMode(true)
-  process.getBuiltinModule('node:child_process').spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] })
-  stdin.on('data', press)
-  stdin.once('end', keys.end)
-  stdin.once('error', keys.end) // The window was closed.
-  stdin.resume()
-  let held = true
-  return {
-    keys,
-    size,
-    resized(tell) {
-      const changed = () => tell(size())
-      screen.on('resize', changed)
-      return () => void screen.off('resize', changed)
-    },
-    [Symbol.dispose]() {
-      if (!held) return
-      held = false
-      stdin.off('data', press)
-      stdin.pause()
-      keys.end()
-      stdin.setRawMode(false)
-    },
+    keyboard: async () => (process.getBuiltinModule('node:tty').isatty(0) ? (await import('./keyboard.ts')).keyboard() : undefined),
   }
 }
 

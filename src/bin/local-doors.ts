@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
 import { createServer, type Server, type Socket } from 'node:net'
 import { queue } from '../base/queue.ts'
+import { runShown } from '../base/shown-program.ts'
 import type { Door, LocalDoors, Visitor } from '../cli/local-doors.ts'
 import { type ErrorCode, TtError } from '../model/errors.ts'
 
@@ -24,15 +24,14 @@ export const localDoors: LocalDoors = {
       },
     } satisfies Door
   },
-  run: (program, args, signal) =>
-    new Promise((resolve, reject) => {
-      const child = spawn(program, args, { stdio: ['ignore', 'inherit', 'inherit'], signal })
-      child.once('exit', (code) => resolve({ code: code ?? 1 }))
-      child.once('error', (fault: NodeJS.ErrnoException) => {
-        if (signal.aborted) resolve({ code: 1 })
-        else reject(new TtError({ code: fault.code === 'ENOENT' ? 'not_found' : 'failed', message: `${program} cannot be started: ${fault.message}` }, fault))
-      })
-    }),
+  async run(program, args, signal) {
+    try {
+      return { code: await runShown([program, ...args], signal) }
+    } catch (fault) {
+      const { code, message } = fault as NodeJS.ErrnoException
+      throw new TtError({ code: code === 'ENOENT' ? 'not_found' : 'failed', message: `${program} cannot be started: ${message}` }, fault)
+    }
+  },
 }
 
 async function listening(server: Server, at: Parameters<LocalDoors['open']>[0]): Promise<void> {

@@ -71,7 +71,7 @@ export async function rehearse(args: string | readonly string[], stage: Stage = 
     err: output('err'),
     sameSink: () => stage.sameSink ?? stage.screen !== undefined,
     input: () => ReadableStream.from((stage.stdin ?? []).map((text) => new TextEncoder().encode(text))),
-    keyboard: () => stage.keys && keyboardOf(stage.keys, { resizes: stage.resizes ?? [], onGivenBack: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }) }),
+    keyboard: async () => stage.keys && keyboardOf(stage.keys, { resizes: stage.resizes ?? [], onGivenBack: () => void pieces.push({ to: 'err', ms: world.ticks(), text: '(keyboard given back)' }) }),
     doors: async () => absent('a door'),
     variables: stage.variables ?? {},
     config: {

@@ -20,7 +20,7 @@ export interface Terminal {
   /** Standard input as it comes. */
   input(): AsyncIterable<Uint8Array>
   /** The keyboard, each key as it is pressed and not shown, until disposed; undefined if standard input is no terminal. */
-  keyboard(): Keyboard | undefined
+  keyboard(): Promise<Keyboard | undefined>
   /** The environment. */
   variables: Record<string, string | undefined>
   config: ConfigFile

@@ -15,7 +15,7 @@ type Exec = Extract<SessionRequest, { type: 'exec' }>
 export const loginShell: Command = { shell: 'cd; test "$SHELL" = /bin/sh && test -x /bin/bash && SHELL=/bin/bash; exec "$SHELL" -l' }
 
 /** The keyboard, or why there is none. */
-export const keyboardOf = (terminal: Terminal, remedy: string): Keyboard => terminal.keyboard() ?? fail('unsupported', 'it needs a terminal, and standard input is none', { remedy })
+export const keyboardOf = async (terminal: Terminal, remedy: string): Promise<Keyboard> => (await terminal.keyboard()) ?? fail('unsupported', 'it needs a terminal, and standard input is none', { remedy })
 
 /** A command at a terminal of its own in one VM, with this keyboard and screen. */
 export async function atTerminal(invocation: Invocation, { cloud, keyboard, request }: { cloud: Cloud; keyboard: Keyboard; request: Omit<Exec, 'tty'> }): Promise<{ left: boolean; status: number }> {
@@ -34,7 +34,7 @@ export async function eachAtTerminal(invocation: Invocation, request: Omit<Exec,
   await note(tildeEscape().hint)
   for (const { env, index, image } of names) {
     await note(`== ${vmName(env, index)} (${image})`)
-    using keyboard = keyboardOf(terminal, remedy)
+    using keyboard = await keyboardOf(terminal, remedy)
     try {
       const { left, status } = await atTerminal(invocation, { cloud, keyboard, request: { ...request, vms: { envs: [env], indices: [index] } } })
       if (left) return note('')

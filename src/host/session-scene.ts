@@ -77,7 +77,7 @@ export async function eachVm({ targets, inputs, out, signal }: Scene, work: (par
   signal.removeEventListener('abort', abort)
 }
 
-export const aboutVm = (thrown: unknown, vm: string): Problem => ({ ...problemOf(asTtError(thrown)), subject: `vm/${vm}` })
+const aboutVm = (thrown: unknown, vm: string): Problem => ({ ...problemOf(asTtError(thrown)), subject: `vm/${vm}` })
 
 /** Where the caller's frames go: to all in their order (`asStory`), or each to the VM it names or to every one. */
 export function inputOf({ inputs, said }: Scene, { asStory }: { asStory: boolean }): WritableStream<SessionInput> {

@@ -83,7 +83,8 @@ async function serve(options: SessionOptions, request: SessionRequest, scene: Sc
     case 'reload':
     case 'build':
       return serveHost(options, request, scene)
-    default:
+    case 'events':
+    case 'audit':
       fail('unsupported', `this host has no sessions of type ${request.type}`)
   }
 }

@@ -1,6 +1,6 @@
 import { deadline } from '../base/world.ts'
 import type { Engine, Inspection } from '../drivers/engine/engine.ts'
-import type { Problem } from '../model/errors.ts'
+import { asTtError, type Problem } from '../model/errors.ts'
 import { keys, type VmRecord } from '../model/records.ts'
 import type { GuestStatus, VmSpec } from '../model/vm.ts'
 import { iso, unstuck, type VmParts, write } from './vm-parts.ts'
@@ -13,14 +13,14 @@ export async function greet(parts: VmParts, { vm, engine, record, pid, trouble }
   const channel = parts.guests.meet(vm.id, engine, record.ways ?? parts.images.get(vm.image)?.spec.ways ?? [])
   if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
   // Before it counts as ready: whoever is told so finds his keys in it. That it does not take them does not make it silent.
-  const [fault] = parts.guests.answered(vm.id) ? await parts.guests.introduce(vm).then(() => [], (thrown: unknown) => [thrown]) : []
+  const [introduced] = await Promise.allSettled(parts.guests.answered(vm.id) ? [parts.guests.introduce(vm)] : [])
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
   const guest = parts.guests.status(vm.id)
   if (!(record.state === state && record.pid === pid && !record.halted && record.ran && sameGuest(record.guest, guest) && (record.stuck || record.problem?.message === trouble))) {
     const { problem: _problem, halted: _halted, pid: _pid, guest: _guest, ...rest } = unstuck(record)
     await write(parts, vm.id, { ...rest, state, since: record.state === state ? record.since : iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }), ...(guest ? { guest } : {}), ...(trouble === undefined ? {} : { problem: { code: 'exhausted', message: trouble } }) })
   }
-  if (fault !== undefined) throw fault
+  if (introduced?.status === 'rejected') throw asTtError(introduced.reason)
 }
 
 const sameGuest = (one: GuestStatus | undefined, other: GuestStatus | undefined) =>

@@ -50,6 +50,8 @@ await inNamespace(import.meta.url, () => {
       const [size, left] = (await run(index, `df --block-size=1M --output=size,avail / | tail -n 1`)).split(/\s+/).map(Number)
       assert.ok((size ?? 0) > 4700 && (left ?? 0) > 4000, `/ has ${size} MiB, ${left} free`)
       assert.equal(await run(index, 'nproc; systemctl is-active ssh systemd-networkd qemu-guest-agent | sort -u'), '2\nactive')
+      const memoryMb = Number(await run(index, "sed -n 's/^MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo")) / 1024
+      assert.ok(memoryMb > 650 && memoryMb < 768, `${memoryMb} MB of memory, asked for 768`)
       assert.match(await run(index, 'passwd -S root'), /^root L/, 'root has no password')
     }
     const unique = 'cat /etc/machine-id; cut -d" " -f2 /etc/ssh/ssh_host_*_key.pub'

@@ -42,7 +42,7 @@ const image = microImage()
 
 await inNamespace(import.meta.url, () => {
   const skip = 'why' in image ? image.why : false
-  test('[E01 C11] guests prepared for the original system, and guests that ask by DHCP, have the addresses given to them, are reached and reach out', { skip, timeout: 120_000 }, async () => {
+  test('[E01] guests prepared for the original system, and guests that ask by DHCP, have the addresses given to them, are reached and reach out', { skip, timeout: 120_000 }, async () => {
     assert(!('why' in image))
     const images = mkdtempSync(join(tmpdir(), 'tt-prepared-'))
     chmodSync(images, 0o755)

@@ -177,8 +177,8 @@ if ('why' in image) {
       ;({ channel, interrupt } = channelTo(vm))
       await channel.ready(booted())
       spent['away'] = (await ticks()) - from
-      // Ticks of 10 ms: 3 of 400 are under 1 %, and the questions themselves cost some.
-      assert.ok(spent['there'] <= 3 && spent['away'] <= 4, JSON.stringify(spent))
+      // Ticks of 10 ms: 3 of 400 are under 1 %, and the questions themselves cost some, as does the greeting of a host.
+      assert.ok(spent['there'] <= 3 && spent['away'] <= 8, JSON.stringify(spent))
     })
     it('keeps nothing of a host that was cut off in the middle of a frame', async () => {
       await channel[Symbol.asyncDispose]()
@@ -241,7 +241,7 @@ if ('why' in image) {
       blocker.destroy()
       await sleep(14_000)
       ;({ channel, interrupt } = channelTo(vm))
-      const since = await runIn(channel, 'echo $(($(date +%s) - $(stat -c %Y /root/hup)))', {}, booted())
+      const since = await runIn(channel, 'echo $(($(date +%s) - $(stat -c %Y /root/hup)))', {}, booted().signal)
       assert.ok(Number(words(since)) >= 2, words(since))
     })
     it('halts in order', async () => {

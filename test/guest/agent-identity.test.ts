@@ -62,7 +62,8 @@ describe('the agent takes an identity', { skip: process.getuid?.() === 0 ? false
   it('an address, a gateway and an MTU, and others later', async () => {
     const state = async () => {
       const said = await run('ip -o -4 addr show card; ip route show default; ip -o link show card')
-      return [/ inet (\S+)/, /^(default .*?) *$/m, / mtu (\d+)/].map((look) => look.exec(said)?.[1])
+      const routes = said.match(/^default .*$/gm)?.map((route) => route.trim())
+      return [/ inet (\S+)/.exec(said)?.[1], routes?.join(), / mtu (\d+)/.exec(said)?.[1]]
     }
     await identify({ address: { cidr: '10.77.0.2/24', gateway: '10.77.0.1', mtu: 1400 } })
     assert.deepEqual(await state(), ['10.77.0.2/24', 'default via 10.77.0.1 dev card', '1400'])

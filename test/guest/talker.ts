@@ -93,6 +93,8 @@ export function talker(stream: Duplex) {
       stream.write(hello(nonce))
       return (await until('challenge', () => (agreed ? take(({ type }) => type === answer.challenge) : undefined))).payload
     },
+    /** How the last greeting was proven. */
+    proven: () => proof,
     /** The proof for a challenge, which only a guest that knows the secret accepts. */
     proofFor: (challenge: Buffer, secret: Uint8Array = theSecret) => proofFor(challenge, greeting, secret),
     /** Says HELLO, proves itself, and waits for the facts. */

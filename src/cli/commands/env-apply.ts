@@ -98,11 +98,12 @@ function planText({ name, action, differences }: Plan, { out }: Invocation['term
 
 /** Asks the person at the keyboard; where there is none, it has to be said in advance. */
 async function confirmed({ terminal }: Invocation, changing: readonly Plan[]): Promise<void> {
-  using keyboard = terminal.keyboard() ?? fail('invalid', 'there is nobody to ask, and something is to change: say --yes', { remedy: 'look at the difference first by --dry-run' })
+  using keyboard = (await terminal.keyboard()) ?? fail('invalid', 'there is nobody to ask, and something is to change: say --yes', { remedy: 'look at the difference first by --dry-run' })
   await terminal.err.write(`Change ${counted(changing.length, 'ENV')}? [y/N] `)
   const interrupted = Promise.withResolvers<string>()
   terminal.signal.addEventListener('abort', () => interrupted.resolve('\x03'), { once: true })
   const key = await Promise.race([pressed(keyboard.keys), interrupted.promise])
+  keyboard[Symbol.dispose]() // Lines end as they should again.
   const yes = /^[yY]/.test(key)
   await terminal.err.write(`${yes ? 'yes' : 'no'}\n`)
   if (!yes) fail('cancelled', 'nothing was changed')

@@ -17,7 +17,7 @@ export const console: Action = {
     const vms = selectionOf(given)
     const scrollbackBytes = bytesOf(given.one('scrollback') ?? '64k')
     const cloud = await invocation.cloud()
-    using keyboard = keyboardOf(terminal, 'see `tt env logs`, or `tt env run --stdin`')
+    using keyboard = await keyboardOf(terminal, 'see `tt env logs`, or `tt env run --stdin`')
     const escape = bracketEscape()
     const session = await cloud.open({ type: 'console', vms, scrollbackBytes }, call)
     await invocation.note(`${escape.hint}\r`)

@@ -25,7 +25,7 @@ export const shell: Action = {
     const via = await viaOf(given)
     const argv = given.rest
     if (argv && (argv.length === 0 || argv[0] === '')) fail('invalid', 'no program follows --')
-    using keyboard = keyboardOf(terminal, 'run single commands: `tt env run`')
+    using keyboard = await keyboardOf(terminal, 'run single commands: `tt env run`')
     const cloud = await invocation.cloud()
     const [name = ''] = vms.envs
     if (!isOneAtMost(vms) && (await oneOrMore(cloud, vms, call)) > 1) fail('invalid', `a shell is one VM's, and ${name} has several`, { subject: `env/${name}`, remedy: `name one: \`tt env shell ${name}.0\`; or all in turn: \`tt env run ${name} --interactive\`` })

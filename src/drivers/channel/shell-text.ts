@@ -43,7 +43,7 @@ export function shellTextOf(command: Command, options: { env?: Record<string, st
 }
 
 /** For a POSIX shell: every byte as it is. */
-export const quoted = (text: string): string => (/^[A-Za-z0-9_./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+const quoted = (text: string): string => (/^[A-Za-z0-9_./:=@%+,-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
 
 /** The text run by a POSIX shell in place of the login shell, which may be another. */
 export const posix = (text: string): string => `exec /bin/sh -c ${quoted(text)}`

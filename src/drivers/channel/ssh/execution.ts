@@ -66,11 +66,17 @@ export async function execute(command: Command, options: ExecOptions, { login, w
     }
   }
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-  channel.on('exit', (code: number | null, signal?: string) => {
-    exit = code === null ? { signal: signal ?? 'SIGKILL' } : { code }
+  const hearExit = (code?: number | null, signal?: string) => {
+    if (code === undefined) return
+    exit ??= code === null ? { signal: signal ?? 'SIGKILL' } : { code }
     watchAfterlife()
+  }
+  channel.on('exit', hearExit)
+  channel.on('close', (code?: number | null, signal?: string) => {
+    // Of a command that was over before anybody listened the end is told here only.
+    hearExit(code, signal)
+    end()
   })
-  channel.on('close', () => end())
   const watchAfterlife = () => {
     const quietMs = world.ticks() - lastHeard
     if (holding === 0 && quietMs >= afterlifeMs && channel.readableLength === 0) return end()

@@ -25,8 +25,8 @@ export interface Login {
 const patienceMs = 20_000
 const connectMs = 5000
 /**
- * Of the ten channels that OpenSSH opens for a connection (MaxSessions) some are left for files and for what ends a command. Dropbear (2022.83) mixes up commands that
- * end together: it forgets to tell how one ended, or closes another that has just been asked for.
+ * Of the ten channels that OpenSSH opens for a connection (MaxSessions) some are left for files and for what ends a command. Dropbear (2022.83) mixes up
+ * commands of one connection: while one ends it may close another that has just been asked for.
  */
 const roomOf = (greeting: string): number => (/^SSH-2\.0-dropbear/i.test(greeting) ? 1 : 7)
 const mostTries = 4

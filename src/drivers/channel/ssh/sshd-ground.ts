@@ -3,7 +3,6 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { realWorld } from '../../../base/world.ts'
 import type { Guest, SshKey } from '../channel.ts'
 import { guestOf } from '../ground.ts'
@@ -38,7 +37,7 @@ export async function sshdGround({ lines = [] }: { lines?: string[] } = {}): Pro
   let server: ChildProcess | undefined
   const start = async () => {
     server = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', join(dir, 'config')], { stdio: 'ignore' })
-    for (let n = 0; n < 200 && !(await answers(port)); n++) await sleep(25)
+    for (let n = 0; n < 200 && !(await answers(port)); n++) await realWorld.sleep(25)
   }
   const stop = async () => {
     const one = server
