@@ -4,12 +4,13 @@
  */
 
 const kinds = ['engine', 'volume', 'network', 'channel', 'blob']
-const runtimePackages = ['valibot', '@valibot/to-json-schema', 'ws']
+const runtimePackages = ['valibot', '@valibot/to-json-schema', 'ws', 'ssh2']
 
-/** Files that run only under the test runner: a test beside its source, and a suite for implementers of a contract. */
+/** Files that run only under the test runner: a test beside its source, a suite for implementers of a contract, and the ground that these stand on. */
 const test = '\\.test\\.ts$'
 const suite = '\\.contract\\.ts$'
-const proof = [test, suite]
+const ground = '[/-]ground\\.ts$'
+const proof = [test, suite, ground]
 
 /** What others may see of a room that they only know by contract. */
 const contracts = {
@@ -26,7 +27,7 @@ const rooms = {
   base: { rooms: [], contract: [], packages: [], node: every },
   model: { rooms: [], contract: [], packages: ['valibot'], node: [] },
   store: { rooms: ['base', 'model'], contract: [], packages: [], node: ['sqlite', 'worker_threads'] },
-  drivers: { rooms: ['base', 'model'], contract: [], packages: ['valibot'], node: every },
+  drivers: { rooms: ['base', 'model'], contract: [], packages: ['valibot', 'ssh2'], node: every },
   host: { rooms: ['base', 'model'], contract: ['store', 'drivers'], packages: [], node: every },
   cloud: { rooms: ['base', 'model'], contract: ['store'], packages: [], node: ['crypto'] },
   api: {
@@ -104,9 +105,10 @@ const driverRules = [
   rule(
     'driver-index',
     'bin/ alone knows which drivers exist.',
-    { path: '^src/drivers/', pathNot: test },
+    { path: '^src/drivers/', pathNot: [test, ground] },
     { path: '^src/drivers/[^/]+/index\\.ts$' },
   ),
+  rule('ssh-client', 'Only the channel ssh knows its client.', { path: '^src/drivers/', pathNot: ['^src/drivers/channel/ssh/', ...proof] }, { path: inNpm(['ssh2']) }),
   rule(
     'etcd-client',
     'store/etcd.ts imports the etcd client and nothing else of npm; the client is imported nowhere else.',
@@ -159,6 +161,7 @@ const builtinRules = [
 const proofRules = [
   rule('tests-seen-by-tests', 'Nothing but tests imports tests.', { path: '^(src|bench|script)/', pathNot: test }, { path: test }),
   rule('suites-seen-by-tests', 'Nothing but tests, and the suite it is a part of, imports the suite of a contract.', { path: '^(src|bench|script)/', pathNot: proof }, { path: suite }),
+  rule('grounds-seen-by-tests', 'Nothing but tests, suites and other grounds stands on a ground.', { path: '^src/', pathNot: proof }, { path: `^src/.*${ground}` }),
   rule(
     'runner-seen-by-tests',
     'node:test and node:assert are for tests and suites.',

@@ -24,7 +24,9 @@ export async function startOpenssh(cloud: Cloud, env: string): Promise<void> {
     'grep -q ^sshd: /etc/passwd || echo sshd:x:100:65534::/run/sshd:/bin/false >>/etc/passwd',
     `printf '%s\\n' ${config.map((line) => `'${line}'`).join(' ')} >/etc/openssh-config`,
     `umask 077; echo '${hostKey()}' >/etc/openssh-key`,
+    // As a child of process 1 that leads a session it would take itself for a daemon already, and stay: so the shell waits for it.
     `${program} -f /etc/openssh-config </dev/null >/dev/null 2>&1`,
+    'true',
   ]
   await runIn(cloud, env, { shell: start.join('\n') })
 }

@@ -6,6 +6,7 @@ import { fieldsFrom } from '../../src/drivers/channel/rexec/fields.ts'
 import { answer, ask, askLimitBytes, execFlag, identifyField, identifyMore, nonceBytes, trailerBytes } from '../../src/drivers/channel/rexec/protocol.ts'
 import { type FilesOrder, operations, orderOf } from '../../src/drivers/channel/rexec/files-order.ts'
 import { requestOf } from '../../src/drivers/channel/rexec/request.ts'
+import { diceOf, type Dice } from '../dice.ts'
 import { streamAgent } from './local-agent.ts'
 import { execFrame, talker } from './talker.ts'
 
@@ -56,19 +57,6 @@ it(`the agent survives ${cases} hosts that talk nonsense (TT_SEED=${first})`, { 
 const sha256OfNothing = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 /** Where operations on files are tried. */
 let place = '/nowhere'
-
-type Dice = (sides: number) => number
-
-/** Numbers below `sides`, the same for the same seed: xorshift32. */
-function diceOf(seed: number): Dice {
-  let state = Math.imul(seed + 1, 0x9e3779b1) | 1
-  return (sides) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % sides
-  }
-}
 
 const bytesFrom = (dice: Dice, count: number): Buffer => Buffer.from(Array.from({ length: count }, () => dice(256)))
 const nonceFrom = (dice: Dice): Buffer => nonceOf(bytesFrom(dice, nonceBytes))

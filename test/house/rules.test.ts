@@ -122,6 +122,7 @@ const forbidden: Record<string, Import[]> = {
     ['src/store/a.ts', 'node:net'],
     ['src/store/a.ts', 'node:child_process'],
   ],
+  'ssh-client': [['src/drivers/engine/qemu/a.ts', 'ssh2']],
   'etcd-client': [['src/store/etcd.ts', 'ws']],
   'drivers-rooms': [
     ['src/drivers/volume/a.ts', 'src/store/store.ts', 'type'],
@@ -246,6 +247,7 @@ const forbidden: Record<string, Import[]> = {
     ['src/model/a.ts', 'src/model/cloud.contract.ts'],
     ['bench/a.ts', 'src/store/store.contract.ts'],
   ],
+  'grounds-seen-by-tests': [['src/drivers/engine/qemu/a.ts', 'src/drivers/engine/ground.ts']],
   'runner-seen-by-tests': [
     ['src/base/a.ts', 'node:assert'],
     ['src/bin/ttserver.ts', 'node:test'],
@@ -305,7 +307,7 @@ test('no rule is without a plant', async () => {
 
 function violations(config: string, imports: Import[], alone: string[] = []): Violation[] {
   const texts: Record<string, string> = {}
-  const packages = ['valibot', '@valibot/to-json-schema', 'commander', 'ws', 'fast-check', 'etcd3']
+  const packages = ['valibot', '@valibot/to-json-schema', 'commander', 'ws', 'ssh2', 'fast-check', 'etcd3']
   for (const file of alone) texts[file] = 'export const alone = true\n'
   for (const [from, to, how = 'import'] of imports) {
     if (/^(src|test|bench)\//.test(to)) texts[to] ??= ''

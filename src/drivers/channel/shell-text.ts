@@ -1,6 +1,6 @@
 import { fail } from '../../model/errors.ts'
 import type { Command } from '../../model/session.ts'
-import { interpreterOf } from './script.ts'
+import { interpreterOf } from '../../model/script.ts'
 
 /** A command as one text for a shell, for ways into guests that take no more than that. */
 export interface ShellText {

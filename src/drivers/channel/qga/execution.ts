@@ -3,7 +3,7 @@ import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
-import { interpreterOf } from '../script.ts'
+import { interpreterOf } from '../../../model/script.ts'
 import { posix, reading, shellTextOf } from '../shell-text.ts'
 import { AgentRefusal, type Conversation } from './conversation.ts'
 

@@ -7,7 +7,7 @@ import { entryReader } from './files-entry.ts'
 import { operations } from './files-order.ts'
 import type { Frame } from './frame.ts'
 import { answer, ask, execFlag } from './protocol.ts'
-import { channelTo } from './scripted-guest.ts'
+import { channelTo } from './guest-ground.ts'
 
 const isCode = (code: string, message = /./) => (error: unknown) => error instanceof TtError && error.code === code && message.test(error.message)
 const exit = (id: number, code: number): Frame => ({ type: answer.exit, id, payload: Buffer.of(0, code) })

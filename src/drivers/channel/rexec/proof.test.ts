@@ -5,7 +5,7 @@ import { runIn } from '../channel.contract.ts'
 import { pack } from './frame.ts'
 import { proofFor } from './proof.ts'
 import { agreeMagic, answer, ask, nonceBytes, trailerBytes } from './protocol.ts'
-import { channelTo, isReady } from './scripted-guest.ts'
+import { channelTo, isReady } from './guest-ground.ts'
 
 const secret = new Uint8Array(32).fill(7)
 const isCode = (code: string, message = /./) => (error: unknown) => error instanceof TtError && error.code === code && message.test(error.message)

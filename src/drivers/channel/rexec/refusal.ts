@@ -1,6 +1,6 @@
 import { TtError } from '../../../model/errors.ts'
 import type { Command } from '../../../model/session.ts'
-import { interpreterOf } from '../script.ts'
+import { interpreterOf } from '../../../model/script.ts'
 
 const meanings: Record<string, string> = {
   EACCES: 'it may not be executed',

@@ -1,7 +1,7 @@
 import { fail } from '../../../model/errors.ts'
 import type { Command } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
-import { interpreterOf } from '../script.ts'
+import { interpreterOf } from '../../../model/script.ts'
 import { fieldsFrom } from './fields.ts'
 import { execField, requestLimitBytes, windowBytes } from './protocol.ts'
 

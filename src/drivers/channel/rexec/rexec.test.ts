@@ -4,7 +4,7 @@ import { TtError } from '../../../model/errors.ts'
 import { runIn } from '../channel.contract.ts'
 import type { Frame } from './frame.ts'
 import { answer, ask, execFlag, nonceBytes, windowBytes } from './protocol.ts'
-import { awake, channelTo, isReady } from './scripted-guest.ts'
+import { awake, channelTo, isReady } from './guest-ground.ts'
 
 const isCode = (code: string, message = /./) => (error: unknown) => error instanceof TtError && error.code === code && message.test(error.message)
 const exit = (id: number, code = 0): Frame => ({ type: answer.exit, id, payload: Buffer.of(0, code) })

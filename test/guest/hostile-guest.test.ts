@@ -4,11 +4,12 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { describe, it } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { TtError } from '../../../model/errors.ts'
-import type { Channel } from '../channel.ts'
-import { type Frame, pack } from './frame.ts'
-import { answer, answerLimitBytes, ask, headerBytes, windowBytes } from './protocol.ts'
-import { awake, channelTo, guestOn } from './scripted-guest.ts'
+import { TtError } from '../../src/model/errors.ts'
+import { diceOf, type Dice } from '../dice.ts'
+import type { Channel } from '../../src/drivers/channel/channel.ts'
+import { type Frame, pack } from '../../src/drivers/channel/rexec/frame.ts'
+import { answer, answerLimitBytes, ask, headerBytes, windowBytes } from '../../src/drivers/channel/rexec/protocol.ts'
+import { awake, channelTo, guestOn } from '../../src/drivers/channel/rexec/guest-ground.ts'
 
 const soak = process.env['TT_SOAK'] === '1'
 const framesWanted = soak ? 1_000_000 : 10_000
@@ -21,17 +22,6 @@ const collect = runInNewContext('gc') as () => void
 const usedMb = () => {
   const { heapUsed, external, arrayBuffers } = process.memoryUsage()
   return (heapUsed + external + arrayBuffers) / 2 ** 20
-}
-
-type Dice = (sides: number) => number
-const diceOf = (seed: number): Dice => {
-  let state = Math.imul(seed + 1, 0x9e3779b1) | 1
-  return (sides) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state ^= state << 5
-    return (state >>> 0) % sides
-  }
 }
 
 const answers = Object.values(answer)

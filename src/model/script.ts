@@ -1,4 +1,4 @@
-import { fail } from '../../model/errors.ts'
+import { fail } from './errors.ts'
 
 /** What the first line of a script names after `#!`, with its argument; undefined if the guest's shell is to run it. Refuses what no guest can run. */
 export function interpreterOf(script: string): { program: string; argument?: string } | undefined {
