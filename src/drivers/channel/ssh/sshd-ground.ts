@@ -1,8 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { run, runOk } from '../../../base/run.ts'
 import { realWorld } from '../../../base/world.ts'
 import type { Guest, SshKey } from '../channel.ts'
 import { guestOf } from '../ground.ts'
@@ -27,24 +27,24 @@ export const noSshd: string | false =
 
 export async function sshdGround({ lines = [] }: { lines?: string[] } = {}): Promise<SshdGround> {
   const dir = mkdtempSync(join(tmpdir(), 'tt-sshd-'))
-  const user = newKey(join(dir, 'user'))
+  const user = await newKey(join(dir, 'user'))
   const port = await freePort()
   mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
-  newKey(join(dir, 'host'))
+  await newKey(join(dir, 'host'))
   writeFileSync(join(dir, 'authorized'), `${user.publicKey}\n`, { mode: 0o600 })
   const config = [...lines, `ListenAddress 127.0.0.1:${port}`, `HostKey ${dir}/host`, 'PidFile none', `AuthorizedKeysFile ${dir}/authorized`, 'UsePAM no', 'StrictModes no', 'PermitRootLogin prohibit-password', 'Subsystem sftp internal-sftp']
   writeFileSync(join(dir, 'config'), `${config.join('\n')}\n`)
-  let server: ChildProcess | undefined
+  let server: { stop: AbortController; over: Promise<unknown> } | undefined
   const start = async () => {
-    server = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', join(dir, 'config')], { stdio: 'ignore' })
+    const stop = new AbortController()
+    server = { stop, over: run(['/usr/sbin/sshd', '-D', '-e', '-f', join(dir, 'config')], { signal: stop.signal, timeoutMs: 0 }).catch(() => undefined) }
     for (let n = 0; n < 200 && !(await answers(port)); n++) await realWorld.sleep(25)
   }
   const stop = async () => {
     const one = server
     server = undefined
-    if (!one || one.exitCode !== null) return
-    one.kill()
-    await new Promise((resolve) => one.once('exit', resolve))
+    one?.stop.abort()
+    await one?.over
   }
   await start()
   const sockets = new Set<Socket>()
@@ -75,7 +75,7 @@ export async function sshdGround({ lines = [] }: { lines?: string[] } = {}): Pro
     freeze: () => void (frozen = true),
     async rekey() {
       await stop()
-      newKey(join(dir, 'host'))
+      await newKey(join(dir, 'host'))
       sockets.forEach((socket) => socket.destroy())
       await start()
     },
@@ -90,9 +90,9 @@ export async function sshdGround({ lines = [] }: { lines?: string[] } = {}): Pro
   }
 }
 
-function newKey(path: string): SshKey {
+async function newKey(path: string): Promise<SshKey> {
   rmSync(path, { force: true })
-  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'tt-test', '-f', path])
+  await runOk(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'tt-test', '-f', path])
   return { privateKey: readFileSync(path, 'utf8'), publicKey: readFileSync(`${path}.pub`, 'utf8').trim() }
 }
 
