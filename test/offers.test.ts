@@ -61,7 +61,7 @@ describe('what a host offers', { timeout: 60_000 }, () => {
     assert.match(name, /^kept\/keep\/0-/)
     assert.equal((await ground.used()).diskMb, 300, 'a kept disk takes room')
     assert.equal((await ground.tt('env', 'add', 'more', '-s', 'fake:micro', '-D', '22000')).code, 11)
-    assert.match((await ground.tt('image', 'del', 'fake:micro')).stderr, /no disk that was kept/)
+    assert.match((await ground.tt('image', 'del', 'fake:micro')).stderr, /neither imported nor kept from a disk/)
     assert.match((await ground.does('image', 'del', name)).stdout, /deleted/)
     assert.deepEqual(await names(), [])
     assert.equal((await ground.tt('image', 'del', name)).code, 6)

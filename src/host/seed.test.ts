@@ -17,9 +17,9 @@ function golden(name: string, seed: Record<string, string>): void {
   assert.equal(text, readFileSync(file, 'utf8'))
 }
 
-test('F02: A05: a guest asks for its address, and lets in whoever has a key of its ENV', () => golden('dhcp', seedOf(parts)))
+test('a guest asks for its address, and lets in whoever has a key of its ENV', () => golden('dhcp', seedOf(parts)))
 
-test('N02: a guest whose network answers no DHCP is told its address, its gateway and its resolvers', () =>
+test('a guest whose network answers no DHCP is told its address, its gateway and its resolvers', () =>
   golden('static', seedOf({ ...parts, dhcp: false, resolvers: ['192.0.2.53'], sshKeys: [], nic: { ...nic, mtu: 1450 } })))
 
 test('A05: what a user writes for cloud-init stays as it is, and our keys hold beside it', () => {

@@ -6,7 +6,7 @@ import { realWorld as world } from '../base/world.ts'
 import { check } from '../model/check.ts'
 import { EnvSpec } from '../model/env.ts'
 import { type RecordStep, recordSteps } from '../model/record-steps.ts'
-import { type EnvRecord, keys } from '../model/records.ts'
+import { type EnvRecord, keys, type VmRecord } from '../model/records.ts'
 import { bringUp } from './data-version.ts'
 import { memoryStore } from './memory.ts'
 import type { Store } from './store.ts'
@@ -25,7 +25,7 @@ const contentsOf = async (store: Store) => Object.fromEntries((await store.list(
 const counting: RecordStep = { about: 'numbers grow by one', change: (_key, value) => (typeof value === 'number' ? value + 1 : value) }
 const dropping: RecordStep = { about: 'what is called old goes', change: (key, value) => (key.startsWith('old/') ? null : value) }
 
-test('L12: records of the version before this one are brought up: ENVs get what is new with its default, all else stays', async () => {
+test('L12: records of the first version are brought up: ENVs get what is new with its default, VMs name all their ways in, all else stays', async () => {
   const before = recordsOf(0)
   await using store = await storeWith(before)
   await bringUp(store, silentLog)
@@ -40,7 +40,13 @@ test('L12: records of the version before this one are brought up: ENVs get what 
     assert.equal(wrong, undefined, 'it is a spec as this version keeps them')
     assert.deepEqual(value, is.spec, 'and nothing in it is left to a default')
   }
-  for (const key of Object.keys(before)) if (!envs.includes(key)) assert.deepEqual(after[key], before[key], key)
+  const vms = Object.keys(before).filter((key) => key.startsWith(keys.vms))
+  assert.equal(vms.length, 3)
+  for (const key of vms) {
+    const { agent, ...was } = before[key] as VmRecord & { agent: string }
+    assert.deepEqual(after[key], { ...was, ways: [agent] })
+  }
+  for (const key of Object.keys(before)) if (![...envs, ...vms].includes(key)) assert.deepEqual(after[key], before[key], key)
 })
 
 test('L12: it happens once: the second start changes nothing', async () => {

@@ -103,7 +103,7 @@ else {
   })
 }
 
-test('F18: an agent that says more than it may, or no JSON, is disconnected, and its commands fail', async () => {
+test('an agent that says more than it may, or no JSON, is disconnected, and its commands fail', async () => {
   for (const garbage of [Buffer.alloc(49 << 20, 'x'), Buffer.from('{"return"\n'), Buffer.concat([Buffer.from([0xff]), Buffer.from('{{{\n')])]) {
     let calls = 0
     const server = createServer((socket) => {

@@ -14,7 +14,7 @@ import { posix, reading, shellTextOf } from '../shell-text.ts'
 /** How long what was ended is waited for: a guest that is frozen would never tell. */
 const killPatienceMs = 3000
 /** What a command left in the background may hold its output for so long after its end, if it says nothing. */
-const afterlifeMs = 500
+const afterlifeMs = 1000
 /** What runs in a terminal may take so long to end once it was hung up. */
 const hangUpMs = 1000
 const refusedStart = "the guest's server of ssh does not take the command"
@@ -65,7 +65,7 @@ export async function execute(command: Command, options: ExecOptions, { login, w
       lastHeard = world.ticks()
     }
   }
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  const { promise: ended, resolve: end } = Promise.withResolvers<'closed' | 'quiet'>()
   const hearExit = (code?: number | null, signal?: string) => {
     if (code === undefined) return
     exit ??= code === null ? { signal: signal ?? 'SIGKILL' } : { code }
@@ -75,11 +75,11 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   channel.on('close', (code?: number | null, signal?: string) => {
     // Of a command that was over before anybody listened the end is told here only.
     hearExit(code, signal)
-    end()
+    end('closed')
   })
   const watchAfterlife = () => {
     const quietMs = world.ticks() - lastHeard
-    if (holding === 0 && quietMs >= afterlifeMs && channel.readableLength === 0) return end()
+    if (holding === 0 && quietMs >= afterlifeMs && channel.readableLength === 0) return end('quiet')
     if (!over.signal.aborted) world.after(Math.max(10, afterlifeMs - quietMs), watchAfterlife)
   }
   const reads = Promise.all([read('stdout', channel), read('stderr', channel.stderr)])
@@ -103,9 +103,9 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   if (closed.aborted) close()
 
   try {
-    await Promise.race([ended, failed])
-    // The last pieces may be with a reader that takes its time.
-    if (exit === undefined || channel.destroyed) await Promise.race([reads, failed])
+    const how = await Promise.race([ended, failed])
+    // All has come then, but may be with a reader that takes its time.
+    if (exit === undefined || how === 'closed') await Promise.race([reads, failed])
     const said = await Promise.race([line.said, world.sleep(0).then(() => undefined)])
     refuseUnstarted(said, command, cwd)
     if (exit) return exit
