@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { fan } from './fan.ts'
 
 const ofBytes = () => fan<Uint8Array>({ sizeOf: ({ length }) => length, limitBytes: 10 })
@@ -41,3 +43,26 @@ test('fan: a fault reaches readers at once, also one that waits', async () => {
   await assert.rejects(async () => waiting.then((value) => value ?? lane.next()), /the giver broke/)
   await assert.rejects(lane.next(), /the giver broke/)
 })
+
+test('fan: a reader that is always a little behind holds nothing of what it took', async () => {
+  const collect = collector()
+  const source = ofBytes()
+  const lane = source.lane()
+  const given: WeakRef<Uint8Array>[] = []
+  for (let n = 0; n < 200; n++) {
+    const value = new Uint8Array(6)
+    given.push(new WeakRef(value))
+    const room = source.give(value)
+    if (n > 0) await lane.next()
+    await room
+  }
+  await soon()
+  collect()
+  const held = given.filter((one) => one.deref() !== undefined).length
+  assert.ok(held < 40, `${held} of 200 are held`)
+})
+
+function collector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}

@@ -18,6 +18,9 @@ export interface Lane<T> {
   leave(): void
 }
 
+/** Values that were taken are forgotten this many at a time: each forgetting moves those that wait. */
+const compactAfter = 16
+
 export function fan<T>({ sizeOf, limitBytes }: { sizeOf: (value: T) => number; limitBytes: number }): Fan<T> {
   const lanes = new Set<{ push(value: T, bytes: number): void; rouse(): void }>()
   let behind = 0
@@ -71,7 +74,8 @@ export function fan<T>({ sizeOf, limitBytes }: { sizeOf: (value: T) => number; l
             const first = values[head]
             if (first) {
               head++
-              if (head === values.length) [values, head] = [[], 0]
+              // A lane that is never quite empty must not hold what was taken from it.
+              if (head === values.length || head === compactAfter) [values, head] = [values.slice(head), 0]
               taken(first.bytes)
               return first.value
             }
