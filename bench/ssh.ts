@@ -25,7 +25,7 @@ export async function sshInto(ground: Ground, { cloud, env, ip, port = 22 }: { c
   const key = join(dir, 'key')
   execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
   const text = readFileSync(`${key}.pub`, 'utf8').trim()
-  await runIn(cloud, env, { shell: `mkdir -p /root/.ssh && chmod 700 /root/.ssh && echo '${text}' > /root/.ssh/authorized_keys && chmod 600 /root/.ssh/authorized_keys` })
+  await runIn(cloud, env, { shell: `mkdir -p /root/.ssh && chmod 700 /root/.ssh && echo '${text}' >> /root/.ssh/authorized_keys && chmod 600 /root/.ssh/authorized_keys` })
   const options = ['-F', 'none', '-i', key, '-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes', '-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(dir, 'known')}`, '-o', 'LogLevel=ERROR', '-o', `Port=${port}`]
   const control = ['-o', `ControlPath=${join(dir, 'control')}`]
   const master = [...options, ...control, '-o', 'ControlMaster=yes', '-o', 'ControlPersist=yes', '-f', '-N', `root@${ip}`]

@@ -8,7 +8,7 @@ import type { FakeDisks, Node } from './fake-disks.ts'
 import { directories } from './process.ts'
 
 const mostThings = 10_000
-const mostBytes = 8 * 2 ** 30
+const mostBytes = 16 * 2 ** 30
 /** What was written of a file that is not whole yet lies at a path that cannot be one: the file's, and what it is to be. */
 const partMark = '\0'
 
