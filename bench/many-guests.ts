@@ -12,7 +12,7 @@ export const manyGuests: Bench = {
   name: 'many-guests',
   about: `one command in ${guests} real guests, and in ${fakes} of the fake engine`,
   async run(ground) {
-    const real = await ran(ground, { flags: [], group: { image: 'micro', count: guests, diskMb: 512 }, rounds: 20 })
+    const real = await ran(ground, { flags: ['--cpu-total', '64', '--mem-total', '16384'], group: { image: 'micro', count: guests, diskMb: 512 }, rounds: 20 })
     const fake = await ran(ground, { flags: ['--engine', 'fake', '--mem-total', '10000000', '--cpu-total', '100000', '--disk-total', '100000000'], group: { image: 'fake:micro', count: fakes }, rounds: 10 })
     return [
       amountFinding({ name: `one command in ${guests} VMs`, step: 300, goal: 150 }, { what: 'over the API, connection kept', unit: 'ms', samples: real.all }, { peer: { what: 'in one VM', unit: 'ms', samples: real.one } }),
