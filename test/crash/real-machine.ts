@@ -72,14 +72,25 @@ const textOf = (range: Range) => (typeof range === 'string' ? range : `${range.p
 /** Virtual sizes, from the header: https://www.qemu.org/docs/master/interop/qcow2.html */
 function volumes(dir: string): Machine['volumes'] {
   return new Map(
-    list(dir).map((name) => {
-      const header = Buffer.alloc(32)
-      const fd = openSync(join(dir, name), 'r')
-      readSync(fd, header)
-      closeSync(fd)
-      return [name.replace(/\.qcow2$/, ''), { sizeBytes: Number(header.readBigUInt64BE(24)) }]
+    list(dir).flatMap((name): [string, { sizeBytes: number }][] => {
+      const header = headerOf(join(dir, name))
+      return header ? [[name.replace(/\.qcow2$/, ''), { sizeBytes: Number(header.readBigUInt64BE(24)) }]] : []
     }),
   )
+}
+
+/** Undefined for a file that was given its name, or went, since its directory was read: the server works on while it is looked at. */
+function headerOf(file: string): Buffer | undefined {
+  const header = Buffer.alloc(32)
+  try {
+    const fd = openSync(file, 'r')
+    readSync(fd, header)
+    closeSync(fd)
+    return header
+  } catch (fault) {
+    if ((fault as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw fault
+  }
 }
 
 const list = (dir: string) => (existsSync(dir) ? readdirSync(dir) : [])
