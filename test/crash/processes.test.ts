@@ -63,7 +63,7 @@ if (asked !== undefined) {
   test('fault 18, fault 24, fault 25 [D03 H13 H14 E09]: a server process ended by SIGKILL right before or after an effect or a commit loses nothing, leaks nothing and has its counters right within 10 s', { timeout: 3_600_000 }, async (context) => {
     const { effects } = await played({ scenario: 'process', fates: [] })
     const points = pointsOf('process', effects)
-    const all = await sweep(soak ? points : sample(points, 24), { file: import.meta.filename, players: [{ ask: played }, { ask: played }], mayLive: true })
+    const all = await sweep(soak ? points : sample(points, 16), { file: import.meta.filename, players: [{ ask: played }, { ask: played }], mayLive: true })
     context.diagnostic(`of ${points.length}: ${summary(all)}`)
     assert.ok(all.filter(({ lived }) => lived).length <= all.length / 4, 'most of them died where they were to')
   })

@@ -12,6 +12,7 @@ const image = debianImage()
 await inNamespace(import.meta.url, () => {
   const skip = 'why' in image ? image.why : false
   const limitSeconds = 150
+  const soak = process.env['TT_SOAK'] === '1'
 
   test('[H06 L10 C11 J05] Debian 12 boots from its own disk with systemd; it and the same disk as a stock image take name, keys, disk and user-data from cloud-init, and are entered in every way they have', { skip, timeout: 900_000 }, async (t) => {
     assert(!('why' in image))
@@ -64,14 +65,16 @@ await inNamespace(import.meta.url, () => {
     const bare = spawnSync('ssh', ['-F', '/dev/null', '-i', '/dev/null', '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=no', `root@${ours?.ip}`, 'true'], { encoding: 'utf8' })
     assert.match(bare.stderr, /Permission denied \(publickey\)/)
 
-    // Only the one that is started again costs a second boot.
-    await ok('env', 'update', 'deb', '--kick-vm', '1')
-    await ok('env', 'stop', 'deb')
-    await ok('env', 'start', 'deb', '--no-wait')
-    await untilReady(server, 'deb')
-    assert.equal(await run(0, 'cat /root/kept /root/ran; hostname', '--via', 'rexec'), 'kept\nran\ndeb-0', 'data survive, and user-data run once')
-    assert.deepEqual((await run(0, unique)).split('\n'), one)
-    assert.equal(await sshAgain(() => ssh('yes', 'cat /root/kept')), 'kept\n', 'its host key is the same')
+    // A second boot is a minute of both processors.
+    if (soak) {
+      await ok('env', 'update', 'deb', '--kick-vm', '1')
+      await ok('env', 'stop', 'deb')
+      await ok('env', 'start', 'deb', '--no-wait')
+      await untilReady(server, 'deb')
+      assert.equal(await run(0, 'cat /root/kept /root/ran; hostname', '--via', 'rexec'), 'kept\nran\ndeb-0', 'data survive, and user-data run once')
+      assert.deepEqual((await run(0, unique)).split('\n'), one)
+      assert.equal(await sshAgain(() => ssh('yes', 'cat /root/kept')), 'kept\n', 'its host key is the same')
+    }
     await ok('env', 'del', 'deb')
     await ok('image', 'del', 'stock')
     assert.deepEqual(traces(server.mark(), join(dir, 'data')), [])
