@@ -42,19 +42,27 @@ export async function sftpOver(connection: Connection, call?: Call): Promise<Sft
     if (login.over) throw broken(fault)
     return fail('unsupported', `the guest's server of ssh has no files to offer (sftp): ${fault.message}`, { remedy: 'install sftp-server in it, as the package openssh-sftp-server has it, or use another way in' })
   })
+  // Not a reaction for each on the end of the connection: that would hold what each has moved for as long as the connection lives.
+  const pending = new Set<() => void>()
+  login.ended.then(() => pending.forEach((end) => end())).catch(() => undefined)
   /** Settles once, whatever is first: the answer, the end of the connection, or of the call. */
   const ask = <T>(what: (done: (fault: unknown, value?: T) => void) => void): Promise<T> =>
     new Promise((resolve, reject) => {
-      const give = () => reject(asTtError(call?.signal?.reason))
+      const give = () => {
+        pending.delete(end)
+        reject(asTtError(call?.signal?.reason))
+      }
+      const end = () => settle(broken())
       const settle = (fault: unknown, value?: T) => {
         call?.signal?.removeEventListener('abort', give)
+        pending.delete(end)
         if (fault) reject(login.over || !isAnswer(fault) ? broken(fault) : fault)
         else resolve(value as T)
       }
       if (call?.signal?.aborted) return give()
       if (login.over) return reject(broken())
       call?.signal?.addEventListener('abort', give, { once: true })
-      login.ended.then(() => settle(broken())).catch(() => undefined)
+      pending.add(end)
       try {
         what(settle)
       } catch (fault) {
