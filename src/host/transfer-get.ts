@@ -41,6 +41,7 @@ async function send(parts: WaysIn, { request, base }: { request: Get; base: stri
     else await out.send({ type: 'entry', vm: target.vm, entry })
     if (entry.type !== 'directory') continue
     const found = await watch.during((inTime) => listed(files, { path, entry, watch, signal: inTime }))
+    if (count + stack.length + found.length > mostEntries) fail('too_large', `${base} has more than ${mostEntries} things in it`)
     stack.push(...found.reverse())
   }
   signal.throwIfAborted()
