@@ -68,8 +68,11 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   const { promise: ended, resolve: end } = Promise.withResolvers<'closed' | 'quiet'>()
   const hearExit = (code?: number | null, signal?: string) => {
     if (code === undefined) return
-    exit ??= code === null ? { signal: signal ?? 'SIGKILL' } : { code }
-    watchAfterlife()
+    if (exit) return
+    exit = code === null ? { signal: signal ?? 'SIGKILL' } : { code }
+    // OpenSSH may tell the end before it has read the last of the output: the quiet counts from here.
+    lastHeard = world.ticks()
+    watchAfterlife().catch(breakOff)
   }
   channel.on('exit', hearExit)
   channel.on('close', (code?: number | null, signal?: string) => {
@@ -77,10 +80,14 @@ export async function execute(command: Command, options: ExecOptions, { login, w
     hearExit(code, signal)
     end('closed')
   })
-  const watchAfterlife = () => {
-    const quietMs = world.ticks() - lastHeard
-    if (holding === 0 && quietMs >= afterlifeMs && channel.readableLength === 0) return end('quiet')
-    if (!over.signal.aborted) world.after(Math.max(10, afterlifeMs - quietMs), watchAfterlife)
+  const watchAfterlife = async () => {
+    while (!over.signal.aborted) {
+      const before = lastHeard
+      await world.sleep(Math.max(10, afterlifeMs - (world.ticks() - lastHeard)))
+      // A busy machine is quiet too: what was read of the command before an answer to something asked later has come by then.
+      if (lastHeard === before) await answered(login).catch(() => undefined)
+      if (holding === 0 && lastHeard === before && channel.readableLength + channel.stderr.readableLength === 0) return end('quiet')
+    }
   }
   const reads = Promise.all([read('stdout', channel), read('stderr', channel.stderr)])
   reads.catch(breakOff)
@@ -121,6 +128,15 @@ export async function execute(command: Command, options: ExecOptions, { login, w
     channel.close()
     channel.destroy()
   }
+}
+
+/** Waits until the server has answered something. One that takes a single command at a time is not asked. */
+async function answered({ room, over, exec }: Login): Promise<void> {
+  if (over || room === 1) return
+  const channel = await exec(posix('true'))
+  channel.end()
+  channel.stderr.resume()
+  await Array.fromAsync(channel)
 }
 
 const lost = () => new TtError({ code: 'unavailable', message: 'the connection to the guest broke while the command ran: whether it had an effect is not known' })
