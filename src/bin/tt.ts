@@ -2,6 +2,7 @@ import { realWorld, wakefulness } from '../base/world.ts'
 import { main } from '../cli/main.ts'
 import { clientFiles } from './client-files.ts'
 import { clientStreams } from './client-streams.ts'
+import { leaveWithoutWaiting } from './leaving.ts'
 
 const interrupted = new AbortController()
 for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
@@ -12,6 +13,7 @@ for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 12
 }
 
 using _ = wakefulness()
+leaveWithoutWaiting()
 const status = await main({
   args: process.argv.slice(2),
   ...clientStreams(process.env),

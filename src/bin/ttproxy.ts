@@ -13,6 +13,7 @@ import type { Cloud } from '../model/cloud.ts'
 import { asTtError, errorCodes, fail, problemOf, reasonOf, TtError } from '../model/errors.ts'
 import type { User } from '../model/user.ts'
 import { type Certificate, givenCertificate } from './certificates.ts'
+import { leaveWithoutWaiting } from './leaving.ts'
 import { warnOfOpenEars } from './secured.ts'
 
 const program = 'ttproxy'
@@ -37,6 +38,7 @@ const globals = [
 ]
 
 using _ = wakefulness()
+leaveWithoutWaiting()
 process.exitCode = await run().catch((thrown: unknown) => {
   const { code, message, remedy } = problemOf(thrown)
   process.stderr.write(`${program}: ${message} (${code})\n${remedy === undefined ? '' : `  ${remedy}\n`}`)

@@ -4,6 +4,7 @@ import { nearest } from '../base/nearest.ts'
 import { wakefulness } from '../base/world.ts'
 import { commandHelp, listed } from '../base/usage.ts'
 import { asTtError, errorCodes, problemOf } from '../model/errors.ts'
+import { leaveWithoutWaiting } from './leaving.ts'
 import { serverCommands } from './server-commands.ts'
 import { serverSettings } from './server-settings.ts'
 
@@ -15,6 +16,7 @@ const globals = [
 
 process.umask(0o077)
 using _ = wakefulness()
+leaveWithoutWaiting()
 process.exitCode = await run(process.argv.slice(2)).catch((thrown: unknown) => {
   const { code, message, remedy } = problemOf(thrown)
   const cause = asTtError(thrown).cause
