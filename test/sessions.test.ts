@@ -178,3 +178,21 @@ test('F18: a console begins with what was said before, and has several viewers a
   assert.deepEqual(views.map(({ text }) => text.includes('fake-guest e-0: begins')), [true, false, true])
   for (const session of sessions) await session[Symbol.asyncDispose]()
 })
+
+test('F18: the logs of a stopped ENV are shown, of all its runs; its console shows them too, and how it is started', async () => {
+  using home = temporaryDir('sessions-stopped')
+  await using made = await fakeCloud(home)
+  const envs = made.cloud.collection('env')
+  const states = async () => (await made.cloud.collection('vm').list({ under: 'e' })).items.map(({ status }) => status?.state)
+  await envs.put('e', { spec: spec(2) })
+  await ready(made.cloud, 'e')
+  await envs.put('e', { spec: spec(2, { stopped: true }) })
+  for (const end = performance.now() + 10_000; (await states()).some((state) => state !== 'stopped'); await new Promise((resolve) => setTimeout(resolve, 5))) assert.ok(performance.now() < end, String(await states()))
+  for (const follow of [false, true]) {
+    const frames = await run(made.cloud, { type: 'logs', vms: { envs: ['e'] }, follow })
+    for (const text of Object.values(told(frames))) assert.match(text, /^fake-guest e-\d: begins[^]*0$/)
+    assert.deepEqual(frames.flatMap((frame) => (frame.type === 'note' ? [frame.text] : [])).sort(), follow ? ['e.0: it is stopped, and nothing follows', 'e.1: it is stopped, and nothing follows'] : [])
+  }
+  assert.match(told(await run(made.cloud, { type: 'console', vms: { envs: ['e'], indices: [1] }, scrollbackBytes: 10_000 }))['e.1'] ?? '', /^fake-guest e-1: begins[^]*not_ready: the VM is stopped/)
+  await assert.rejects(run(made.cloud, exec('true')), /ENV e is stopped/)
+})

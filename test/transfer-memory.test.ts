@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, ftruncateSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { hasher } from '../src/base/sha256.ts'
 import { patternOf } from '../src/model/transfer.ts'
 import { serverGround } from './e2e/ground.ts'
 
@@ -21,9 +21,9 @@ async function makeFile(path: string): Promise<string> {
 }
 
 async function digestOf(path: string): Promise<string> {
-  const hash = createHash('sha256')
+  const hash = hasher()
   for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array)
-  return hash.digest('hex')
+  return hash.hex()
 }
 
 const statusMb = (pid: number, field: 'VmRSS' | 'VmHWM') => Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? assert.fail(field)) / 1024
@@ -65,10 +65,10 @@ test(`[F13] ${megabytes} MB pushed to two VMs and fetched from them, by tt and b
     assert.equal(answer.status, 200, await answer.text())
   })
   await measured('GET', async () => {
-    const hash = createHash('sha256')
+    const hash = hasher()
     const answer = await fetch(url({ path: '/tmp/put' }), { headers: { authorization: `Bearer ${token}` } })
     for await (const piece of answer.body ?? []) hash.update(piece)
-    assert.equal(hash.digest('hex'), sha256)
+    assert.equal(hash.hex(), sha256)
   })
   for (const [what, mb] of Object.entries(growth)) assert.ok(mb <= mostGrowthMb, `${what}: grown by ${mb} MB`)
 })

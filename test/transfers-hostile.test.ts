@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Channel, GuestFiles } from '../src/drivers/channel/channel.ts'
 import type { Engine } from '../src/drivers/engine/engine.ts'
+import { TtError } from '../src/model/errors.ts'
 import type { FileEntry, SessionFrame } from '../src/model/session.ts'
 import { directoryOf, fetched, fileOf, patternOf, push } from '../src/model/transfer.ts'
+import { calledWith } from './command-line.ts'
 import { fakeCloud, temporaryDir } from './fake-cloud.ts'
 import { readyEnv } from './transfer-ground.ts'
 
@@ -100,6 +103,15 @@ describe('transfers and guests that do not keep to it', () => {
     assert.equal(got.get('demo.1')?.end, 'unsupported')
     const via = await push(at.cloud, { ...demo, via: 'ssh' }, [await fileOf('', patternOf(10))])
     assert.deepEqual(endsOf(via), { 'demo.0': 'unsupported', 'demo.1': 'unsupported' })
+  })
+
+  test('what a guest does not give leaves nothing here, and what others give is kept', async () => {
+    const refused = async () => Promise.reject(new TtError({ code: 'denied', message: 'the guest does not permit it' }))
+    await using at = await ground(2, () => ({ read: refused }))
+    using own = temporaryDir('transfers-refused')
+    for (const path of ['/tmp/f', '/tmp/d']) await push(at.cloud, { envs: ['demo'], path }, path === '/tmp/f' ? [await fileOf('', patternOf(10))] : [directoryOf(''), directoryOf('sub'), await fileOf('sub/f', patternOf(10))])
+    for (const name of ['f', 'd']) assert.equal((await calledWith(at.cloud, 'env', 'get', 'demo', '-f', `/tmp/${name}`, '--to', join(own.dir, 'got'))).status, 5)
+    assert.deepEqual(readdirSync(join(own.dir, 'got')).sort(), ['demo.0-d', 'demo.0-f'])
   })
 
   const odd = (entries: (n: number) => FileEntry) => () => ({

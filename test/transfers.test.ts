@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { patternOf } from '../src/model/transfer.ts'
@@ -111,6 +111,89 @@ describe('tt env push and get', () => {
     assert.equal((await at.tt(...over)).status, 7)
     assert.equal((await at.tt(...over, '--overwrite')).status, 0)
     assert.equal(readFileSync(join(at.here, 'got', 'demo.0-www', 'www', 'mine'), 'utf8'), 'mine', 'what is only here stays')
+  })
+
+  test('a link leads where the guest would go, also below a linked directory and behind `..`', async () => {
+    await using at = await ground({ demo: 1 })
+    const tree = join(at.here, 'tree')
+    mkdirSync(join(tree, 'real/deep'), { recursive: true })
+    for (const [path, text] of [['data', 'wrong'], ['real/data', 'right']] as const) writeFileSync(join(tree, path), text)
+    for (const [path, target] of [['short', 'real/deep'], ['real/deep/up', '../data'], ['real/deep/around', '../../short/../data']] as const) symlinkSync(target, join(tree, path))
+    assert.equal((await at.tt('env', 'push', 'demo', '-f', tree, '--to', '/root/tree')).status, 0)
+    const got = async (path: string) => {
+      const { status, err } = await at.tt('env', 'get', 'demo', '-f', path, '--to', join(at.here, 'got'), '--overwrite')
+      assert.equal(status, 0, err)
+      return readFileSync(join(at.here, 'got'), 'utf8')
+    }
+    for (const path of ['short/up', 'short/around', 'short/../data', 'short/.././/data']) assert.equal(await got(`/root/tree/${path}`), 'right', path)
+    assert.equal(await got('/root/tree/data'), 'wrong')
+    writeFileSync(join(at.here, 'new'), 'new')
+    assert.equal((await at.tt('env', 'push', 'demo', '-f', join(at.here, 'new'), '--to', '/root/tree/short/../new')).status, 0)
+    assert.equal(await got('/root/tree/real/new'), 'new', 'a push means the same place')
+    const nameless = await at.tt('env', 'push', 'demo', '-f', join(at.here, 'new'), '--to', '/root/tree/..')
+    assert.deepEqual([nameless.status, /does not end in a name/.test(nameless.err)], [2, true])
+  })
+
+  test('what has no UTF-8 name, or a link to one, is not lost on the way: nothing is sent, and it is named', async () => {
+    await using at = await ground({ demo: 1 })
+    const tree = join(at.here, 'tree')
+    mkdirSync(join(tree, 'sub'), { recursive: true })
+    writeFileSync(join(tree, 'good'), 'x')
+    const odd = Buffer.concat([Buffer.from(join(tree, 'sub/caf')), Buffer.of(0xe9)])
+    const push = async () => {
+      const { status, err } = await at.tt('env', 'push', 'demo', '-f', tree)
+      assert.equal((await at.tt('env', 'get', 'demo', '-f', '/tmp/tree', '--to', join(at.here, 'got'))).status, status === 0 ? 0 : 6, 'nothing is there of what is refused')
+      return [status, err]
+    }
+    writeFileSync(odd, 'x')
+    assert.deepEqual(await push(), [2, `tt: ${join(tree, 'sub')} holds a name that is not UTF-8: $'caf\\xe9'; it cannot be sent as it is (invalid)\n  give it another name, or send the directory packed by \`tar c\`\n`])
+    rmSync(odd)
+    symlinkSync(Buffer.of(0x61, 0xff), join(tree, 'sub/link'))
+    assert.deepEqual(await push(), [2, `tt: the link ${join(tree, 'sub/link')} leads to $'a\\xff', which is not UTF-8: it cannot be sent as it is (invalid)\n  make it lead to a name in UTF-8, or send the directory packed by \`tar c\`\n`])
+    rmSync(join(tree, 'sub/link'))
+    // What Node makes of such bytes in the arguments.
+    for (const [args, status] of [[['env', 'push', 'demo', '-f', join(tree, 'caf\ufffd')], 2], [['env', 'get', 'demo', '-f', '/tmp/x', '--to', join(tree, 'caf\ufffd')], 2], [['image', 'import', join(tree, 'caf\ufffd'), '--name', 'x'], 2]] as const) {
+      const called = await at.tt(...args)
+      assert.equal(called.status, status, called.err)
+      assert.match(called.err, /was given in bytes that are not UTF-8.*\(invalid\)\n {2}rename it, or make a link/)
+    }
+    writeFileSync(join(tree, 'really \ufffd'), 'x')
+    assert.deepEqual(await push(), [0, ''])
+    assert.deepEqual(readdirSync(join(at.here, 'got')).sort(), ['good', 'really \ufffd', 'sub'])
+  })
+
+  test('what is in the way in a guest is told with what helps, and only with that', async () => {
+    await using at = await ground({ demo: 1 })
+    mkdirSync(join(at.here, 'dir'))
+    for (const name of ['f', 'g']) writeFileSync(join(at.here, name), name)
+    writeFileSync(join(at.here, 'dir/f'), 'x')
+    symlinkSync('nowhere', join(at.here, 'dir/l'))
+    const push = (from: string, to: string, ...more: string[]) => at.tt('env', 'push', 'demo', '-f', join(at.here, from), '--to', to, ...more)
+    for (const [from, to] of [['f', '/root/file'], ['dir', '/root/dir']] as const) assert.equal((await push(from, to)).status, 0)
+    const told = { file: /there is something else at \/root\/file already \(exists\)\n {2}say --overwrite to take its place, or send it elsewhere by --to\n$/, directory: /there is a directory at \/root\/dir already \(exists\)\n {2}nothing takes the place of a directory: say --to \/root\/dir\/ to put it in there, or remove that one in the guest\n$/, noDirectory: /there is something at \/root\/file already that is no directory \(exists\)\n {2}remove it in the guest, or send the directory elsewhere by --to: a directory takes the place of nothing\n$/ }
+    const cases: [string, string, RegExp, again: RegExp | undefined][] = [
+      ['g', '/root/file', told.file, undefined],
+      ['f', '/root/dir', told.directory, told.directory],
+      ['dir', '/root/file', told.noDirectory, told.noDirectory],
+    ]
+    for (const [from, to, says, again] of cases) {
+      const plain = await push(from, to)
+      assert.equal(plain.status, 7)
+      assert.match(plain.err, says)
+      const over = await push(from, to, '--overwrite')
+      assert.equal(over.status, again ? 7 : 0, over.err)
+      if (again) assert.match(over.err, again)
+      if (!again) assert.equal((await push('f', to, '--overwrite')).status, 0)
+    }
+    // Below the directory that is sent, a file and a link where directories are.
+    for (const name of ['f', 'l']) {
+      mkdirSync(join(at.here, 'empty', name), { recursive: true })
+      assert.equal((await push('empty', `/root/other-${name}`)).status, 0)
+      const below = await push('dir', `/root/other-${name}`, '--overwrite')
+      assert.equal(below.status, 7)
+      assert.match(below.err, new RegExp(`there is a directory at /root/other-${name}/${name} already \\(exists\\)\\n {2}nothing takes the place of a directory: send it elsewhere by --to, or remove that one in the guest\\n$`))
+      rmSync(join(at.here, 'empty'), { recursive: true })
+    }
   })
 
   test('[F13 F15 fault 39] Ctrl-C leaves a part, and the same command goes on from there and removes it', async () => {

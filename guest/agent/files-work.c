@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "files-window.h"
 #include "names.h"
 #include "protocol.h"
 
@@ -20,6 +21,8 @@ static void stat_path(const struct files_order *order);
 static void list(const struct files_order *order);
 static void digest(const struct files_order *order);
 static void read_file(const struct files_order *order);
+static uint64_t send_by_port(int fd, uint64_t size, struct sha256 *hash);
+static uint64_t send_by_window(int fd, uint64_t size, const struct files_order *order);
 static void tell_digest(struct sha256 *hash);
 
 void files_work(const struct files_order *order) {
@@ -109,11 +112,11 @@ int files_open(const char *path, struct stat *about) {
   return fd;
 }
 
-/* As much as the buffer takes, or as there is. */
-static size_t fill(int fd, uint64_t most) {
-  size_t end = 0, size = most < FILES_BUFFER ? (size_t)most : FILES_BUFFER;
+/* As much as the buffer takes, as is wanted, or as there is. */
+static size_t fill(int fd, uint8_t *buffer, size_t room, uint64_t most) {
+  size_t end = 0, size = most < room ? (size_t)most : room;
   while (end < size) {
-    ssize_t count = read(fd, files_buffer + end, size - end);
+    ssize_t count = read(fd, buffer + end, size - end);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) files_fail(errno, "read");
     if (count == 0) break;
@@ -124,7 +127,7 @@ static size_t fill(int fd, uint64_t most) {
 
 bool files_hash(int fd, uint64_t size, struct sha256 *hash) {
   while (size > 0) {
-    size_t count = fill(fd, size);
+    size_t count = fill(fd, files_buffer, FILES_BUFFER, size);
     if (count == 0) return false;
     sha256_add(hash, files_buffer, count);
     size -= count;
@@ -138,34 +141,46 @@ static void digest(const struct files_order *order) {
   int fd = files_open(order->path, &about);
   sha256_begin(&hash);
   if (!(order->flags & FILES_PART)) {
-    for (size_t count; (count = fill(fd, FILES_BUFFER)) > 0;) sha256_add(&hash, files_buffer, count);
+    for (size_t count; (count = fill(fd, files_buffer, FILES_BUFFER, UINT64_MAX)) > 0;) sha256_add(&hash, files_buffer, count);
   } else if ((uint64_t)about.st_size < order->size || !files_hash(fd, order->size, &hash)) {
     return; /* It has not so many: no answer. */
   }
   tell_digest(&hash);
 }
 
-/*
- * What is there when it begins, so that a log which grows all the while has an end; files of /proc say 0 and have more. A piece is handed on before it
- * is hashed: whoever moves it may work at the same time.
- */
+/* What is there when it begins, so that a log which grows all the while has an end; files of /proc say 0 and have more. */
 static void read_file(const struct files_order *order) {
   struct stat about;
   struct sha256 hash;
   int fd = files_open(order->path, &about);
   uint64_t size = about.st_size > 0 ? (uint64_t)about.st_size : UINT64_MAX, at = order->offset;
+  bool by_window = order->flags & FILES_WINDOW;
   sha256_begin(&hash);
   if (at > size || !files_hash(fd, at, &hash)) files_fail(EINVAL, "offset");
-  while (at < size) {
-    size_t count = fill(fd, size - at);
-    if (count == 0) break;
-    files_say(OUTPUT, files_buffer, count);
-    sha256_add(&hash, files_buffer, count);
-    at += count;
-  }
+  at += by_window ? send_by_window(fd, size, order) : send_by_port(fd, size - at, &hash);
   /* Files of /sys have less than they say, and never had more. */
   if (at < size && fstat(fd, &about) == 0 && (uint64_t)about.st_size < size && size != UINT64_MAX) files_fail(ENODATA, "shrunk");
-  tell_digest(&hash);
+  if (!by_window) tell_digest(&hash);
+}
+
+/* A piece is handed on before it is hashed: whoever moves it may work at the same time. */
+static uint64_t send_by_port(int fd, uint64_t size, struct sha256 *hash) {
+  uint64_t sent = 0;
+  for (size_t count; (count = fill(fd, files_buffer, FILES_BUFFER, size - sent)) > 0; sent += count) {
+    files_say(OUTPUT, files_buffer, count);
+    sha256_add(hash, files_buffer, count);
+  }
+  return sent;
+}
+
+static uint64_t send_by_window(int fd, uint64_t size, const struct files_order *order) {
+  struct files_window window;
+  uint64_t sent = 0;
+  size_t room;
+  files_window_open(&window, order);
+  uint8_t *buffer = files_window_room(&room);
+  for (size_t count; (count = fill(fd, buffer, room, size - sent)) > 0; sent += count) files_window_give(&window, count);
+  return sent;
 }
 
 static void tell_digest(struct sha256 *hash) {

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "files-window.h"
 #include "files-work.h"
 #include "protocol.h"
 
@@ -29,7 +30,11 @@ static void find_place(const struct files_order *order, struct place *place);
 static bool is_there(const struct files_order *order, const struct place *place, bool whatever);
 static int open_part(const struct place *place);
 static void take_over(int part, const struct place *place, uint64_t offset, struct sha256 *hash);
-static void receive(int part, const struct place *place, const struct files_order *order, struct sha256 *hash);
+static enum files_verdict receive(int part, const struct place *place, const struct files_order *order, struct sha256 *hash);
+static size_t take(void);
+static void put(int part, const uint8_t *bytes, size_t size, const struct place *place);
+static enum files_verdict judge(struct sha256 *hash, const struct files_order *order);
+static void give_up(int error, const char *step, const struct place *place);
 static void give_name(const struct files_order *order, const struct place *place);
 static void tidy(const struct place *place);
 
@@ -57,19 +62,15 @@ void files_offer(const struct files_order *order) {
 void files_write(const struct files_order *order) {
   struct place place;
   struct sha256 hash;
-  uint8_t digest[SHA256_SIZE];
   find_place(order, &place);
   if (order->tidy) tidy(&place);
   if (is_there(order, &place, order->flags & FILES_OVERWRITE)) return;
   int part = open_part(&place);
   sha256_begin(&hash);
   take_over(part, &place, order->offset, &hash);
-  receive(part, &place, order, &hash);
-  sha256_end(&hash, digest);
-  if (memcmp(digest, order->digest, sizeof digest) != 0) {
-    unlinkat(place.directory, place.part, 0);
-    files_fail(EBADMSG, "sha256");
-  }
+  enum files_verdict verdict = receive(part, &place, order, &hash);
+  if (verdict == FILES_CUT_SHORT) files_fail(ENODATA, "size");
+  if (verdict == FILES_WRONG) give_up(EBADMSG, "sha256", &place);
   if (fchmod(part, order->mode) != 0) files_fail(errno, "mode");
   give_name(order, &place);
 }
@@ -166,26 +167,50 @@ static void give_up(int error, const char *step, const struct place *place) {
   files_fail(error, step);
 }
 
-static void receive(int part, const struct place *place, const struct files_order *order, struct sha256 *hash) {
+/* What came by the window the host has hashed, and each piece of it has a tag; what came by the port is hashed here. */
+static enum files_verdict receive(int part, const struct place *place, const struct files_order *order, struct sha256 *hash) {
+  struct files_window window;
   struct statvfs space;
+  bool by_window = order->flags & FILES_WINDOW;
   uint64_t at = order->offset;
   if (fstatvfs(part, &space) == 0 && space.f_blocks > 0 && order->size - at > (uint64_t)space.f_bfree * space.f_frsize) give_up(ENOSPC, "space", place);
+  if (by_window) files_window_open(&window, order);
+  for (;;) {
+    const uint8_t *bytes = files_buffer;
+    size_t count = by_window ? files_window_take(&window, &bytes) : take();
+    if (count == 0) break;
+    if (count > order->size - at) give_up(EMSGSIZE, "size", place);
+    put(part, bytes, count, place);
+    if (by_window) files_window_done(&window);
+    else sha256_add(hash, files_buffer, count);
+    at += count;
+  }
+  if (at < order->size) return FILES_CUT_SHORT;
+  return by_window ? window.verdict : judge(hash, order);
+}
+
+/* What came by the port; 0 at the end. */
+static size_t take(void) {
   for (;;) {
     ssize_t count = read(0, files_buffer, FILES_BUFFER);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) files_fail(errno, "input");
-    if (count == 0) break;
-    if ((uint64_t)count > order->size - at) give_up(EMSGSIZE, "size", place);
-    for (ssize_t done = 0; done < count;) {
-      ssize_t more = write(part, files_buffer + done, (size_t)(count - done));
-      if (more < 0 && errno == EINTR) continue;
-      if (more <= 0) give_up(more < 0 ? errno : ENOSPC, "write", place); /* A full disk is not left full. */
-      done += more;
-    }
-    sha256_add(hash, files_buffer, (size_t)count);
-    at += (uint64_t)count;
+    if (count >= 0) return (size_t)count;
+    if (errno != EINTR) files_fail(errno, "input");
   }
-  if (at < order->size) files_fail(ENODATA, "size");
+}
+
+static void put(int part, const uint8_t *bytes, size_t size, const struct place *place) {
+  for (size_t done = 0; done < size;) {
+    ssize_t more = write(part, bytes + done, size - done);
+    if (more < 0 && errno == EINTR) continue;
+    if (more <= 0) give_up(more < 0 ? errno : ENOSPC, "write", place); /* A full disk is not left full. */
+    done += (size_t)more;
+  }
+}
+
+static enum files_verdict judge(struct sha256 *hash, const struct files_order *order) {
+  uint8_t digest[SHA256_SIZE];
+  sha256_end(hash, digest);
+  return memcmp(digest, order->digest, sizeof digest) == 0 ? FILES_WHOLE : FILES_WRONG;
 }
 
 static void give_name(const struct files_order *order, const struct place *place) {

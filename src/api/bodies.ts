@@ -136,7 +136,7 @@ const sameUid = v.optional(v.pipe(text(32), v.description('Only the ENV with thi
 export const RemoveEnv = v.strictObject({ wait: v.optional(seconds), task, keepDisks, uid: sameUid })
 export const Follow = v.strictObject({ follow: v.optional(flag) })
 const filePath = v.pipe(path, v.description('In the guest'))
-const octal = v.pipe(v.string(), v.regex(/^0?[0-7]{3,4}$/, 'a mode such as 644'), v.transform((value) => Number.parseInt(value, 8)))
+const octal = v.pipe(v.string(), v.regex(/^0?[0-7]{3,4}$/, 'a mode such as 644'))
 export const GetFile = v.strictObject({ path: filePath })
 export const PutFile = v.strictObject({
   path: filePath,

@@ -10,5 +10,6 @@ export function checked<T>(schema: v.GenericSchema<unknown, T>, value: unknown, 
   const place = v.getDotPath(issue)
   const where = place === null ? what : `${what}'s ${shown(place)}`
   if (value === undefined) return fail('invalid', `${what} is missing`)
+  if (issue.received === 'undefined') return fail('invalid', `${where} is missing`)
   return fail('invalid', issue.expected === 'never' ? `${where} is not known` : `${where}: ${issue.message.replace(/^Invalid \w+: /, '').slice(0, 300)}`)
 }

@@ -161,13 +161,13 @@ export const endpoints: Record<RouteId, Endpoint> = {
     query: PutFile,
     streams: true,
     async answer({ cloud, params, query, bytes, call }) {
-      const { path, sha256, mode = 0o644, overwrite } = query
+      const { path, sha256, mode = '644', overwrite } = query
       if (sha256 === undefined) return fail('invalid', 'the sha256 of the body is not said, and without it nobody could tell whether it came whole', { remedy: 'add it to the path: `&sha256=$(sha256sum FILE | cut -d" " -f1)`' })
       if (bytes?.sizeBytes === undefined) return fail('invalid', 'the length of the body is not known beforehand', { remedy: 'send a file with Content-Length, as `curl -T FILE` does' })
       const { sizeBytes, pieces } = bytes
       const { vm, vms } = await oneVm(cloud, params, call)
       const session = await cloud.open({ type: 'push', vms, path, ...(overwrite ? { overwrite } : {}) }, call)
-      await pushedFile(session, { entry: { path: '', type: 'file', mode, sizeBytes, sha256 }, bytes: pieces, signal: call.signal })
+      await pushedFile(session, { entry: { path: '', type: 'file', mode: Number.parseInt(mode, 8), sizeBytes, sha256 }, bytes: pieces, signal: call.signal })
       return { type: 'json', value: { vm, path, sizeBytes, sha256, mode } }
     },
   }),

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
+import { sha256 } from '../base/sha256.ts'
 import type { Cloud } from '../model/cloud.ts'
 import type { SessionFrame } from '../model/session.ts'
 import { sampleCloud } from './sample-cloud.ts'
 import { ask, raw } from './sample-requests.ts'
 import { sampleServer, sampleToken } from './sample-server.ts'
 
-const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex')
 
 async function ground(around: (cloud: Cloud) => Cloud = (cloud) => cloud) {
   const cloud = sampleCloud()
@@ -22,7 +21,7 @@ describe('[F11 F12] files over plain HTTP', () => {
     await using at = await ground()
     const text = 'ä\0b\r\n'.repeat(50_000)
     const put = await ask(at.port, 'PUT', at.file({ path: '/tmp/f', sha256: sha256(text), mode: '600' }), { headers: { 'content-length': String(Buffer.byteLength(text)) }, body: text })
-    assert.deepEqual([put.status, put.json()], [200, { vm: 'demo.1', path: '/tmp/f', sizeBytes: Buffer.byteLength(text), sha256: sha256(text), mode: 0o600 }])
+    assert.deepEqual([put.status, put.json()], [200, { vm: 'demo.1', path: '/tmp/f', sizeBytes: Buffer.byteLength(text), sha256: sha256(text), mode: '600' }], 'the mode is said as it was given')
     const got = await ask(at.port, 'GET', at.file({ path: '/tmp/f' }))
     assert.deepEqual([got.status, got.headers['content-length'], got.headers['content-type']], [200, String(Buffer.byteLength(text)), 'application/octet-stream'])
     assert.equal(got.text, text)
@@ -34,7 +33,8 @@ describe('[F11 F12] files over plain HTTP', () => {
 
   it('an empty file too', async () => {
     await using at = await ground()
-    assert.equal((await ask(at.port, 'PUT', at.file({ path: '/tmp/f', sha256: sha256('') }), { headers: { 'content-length': '0' } })).status, 200)
+    const put = await ask(at.port, 'PUT', at.file({ path: '/tmp/f', sha256: sha256('') }), { headers: { 'content-length': '0' } })
+    assert.deepEqual([put.status, put.json()], [200, { vm: 'demo.1', path: '/tmp/f', sizeBytes: 0, sha256: sha256(''), mode: '644' }])
     const got = await ask(at.port, 'GET', at.file({ path: '/tmp/f' }))
     assert.deepEqual([got.status, got.text], [200, ''])
   })
@@ -53,7 +53,8 @@ describe('[F11 F12] files over plain HTTP', () => {
       ['PUT', { ...right, sha256: sha256('y') }, length, 'x', 409, /is there/],
       ['PUT', { ...right, path: '/tmp/h', sha256: sha256('y') }, length, 'x', 500, /bytes are others/],
       ['GET', { path: '/tmp/none' }, {}, '', 404, /there is no/],
-      ['GET', {}, {}, '', 400, /path/],
+      ['GET', {}, {}, '', 400, /the query's \\"path\\" is missing/],
+      ['PUT', { sha256: sha256('x') }, length, 'x', 400, /the query's \\"path\\" is missing/],
     ]
     for (const [method, query, headers, body, status, says] of cases) {
       const answer = await ask(at.port, method, at.file(query), { headers, ...(body === '' ? {} : { body }) })

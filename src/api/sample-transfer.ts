@@ -1,4 +1,5 @@
 import { type Queue, queue } from '../base/queue.ts'
+import { sha256 } from '../base/sha256.ts'
 import { fail, type Problem } from '../model/errors.ts'
 import type { FileEntry, SessionFrame, SessionInput, SessionRequest } from '../model/session.ts'
 
@@ -7,7 +8,6 @@ export type SampleFiles = Map<string, Map<string, { entry: FileEntry; bytes: Uin
 type Push = Extract<SessionRequest, { type: 'push' }>
 type Get = Extract<SessionRequest, { type: 'get' }>
 
-const sha256 = async (bytes: Uint8Array): Promise<string> => Buffer.from(await crypto.subtle.digest('SHA-256', Uint8Array.from(bytes))).toString('hex')
 const placed = (base: string, path: string) => (path === '' ? base : `${base}/${path}`)
 const inSample = (path: string) => path === '/tmp' || path.startsWith('/tmp/')
 
@@ -37,7 +37,7 @@ async function* taken(request: Push, files: SampleFiles, { vm, input }: { vm: st
     const bytes = await received(inputs, { sizeBytes, offset, kept, keep: (some) => own.set(`${place}\0part`, { entry, bytes: some }) })
     if (isThere) continue
     own.delete(`${place}\0part`)
-    if ((await sha256(bytes)) !== entry.sha256) return yield refused(vm, { code: 'failed', message: 'the bytes are others' })
+    if (sha256(bytes) !== entry.sha256) return yield refused(vm, { code: 'failed', message: 'the bytes are others' })
     own.set(place, { entry, bytes })
   }
   yield { type: 'exit', vm, code: 0 }
@@ -64,7 +64,7 @@ export async function* given(request: Get, files: SampleFiles, vm: string): Asyn
   for (const [path, { entry, bytes }] of own) {
     const { sha256: whole, ...plain } = { ...entry, path: path.slice(request.path.length + 1) }
     const have = plain.path === '' ? request.have?.[vm] : undefined
-    const offset = have && (await sha256(bytes.subarray(0, have.bytes))) === have.sha256 ? have.bytes : 0
+    const offset = have && sha256(bytes.subarray(0, have.bytes)) === have.sha256 ? have.bytes : 0
     yield { type: 'entry', vm, entry: plain, ...(plain.type === 'file' ? { offset } : {}) }
     if (plain.type !== 'file') continue
     if (offset < bytes.length) yield { type: 'stdout', vm, data: bytes.subarray(offset) }

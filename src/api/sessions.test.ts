@@ -14,7 +14,7 @@ const frame: fc.Arbitrary<SessionFrame> = fc.oneof(
   fc.record({ type: fc.constant('exit' as const), vm, code: fc.integer({ min: 0, max: 255 }) }, { noNullPrototype: true }),
   fc.record({ type: fc.constant('exit' as const), vm, signal: fc.constant('SIGKILL') }, { noNullPrototype: true }),
   fc.record({ type: fc.constant('problem' as const), vm, problem }, { requiredKeys: ['type', 'problem'], noNullPrototype: true }),
-  fc.record({ type: fc.constant('note' as const), host: text, text }, { requiredKeys: ['type', 'text'], noNullPrototype: true }),
+  fc.record({ type: fc.constant('note' as const), vm: text, host: text, text }, { requiredKeys: ['type', 'text'], noNullPrototype: true }),
   fc.record({ type: fc.constant('leak' as const), host: text, leak: fc.record({ kind: fc.constant('tap' as const), subject: text, why: text }, { noNullPrototype: true }) }, { noNullPrototype: true }),
   fc.record({ type: fc.constant('built' as const), host: text, image: text }, { noNullPrototype: true }),
 )

@@ -117,7 +117,7 @@ const frameChecks: Record<Exclude<SessionFrame['type'], 'stdout' | 'stderr'>, Ch
   'entry-end': ({ vm, sha256 }) => isText(vm) && isSha256(sha256),
   wants: ({ vm, host, offset }) => isTextOrNothing(vm) && isTextOrNothing(host) && isCount(offset),
   progress: ({ vm, host, what, doneBytes, totalBytes }) => isTextOrNothing(vm) && isTextOrNothing(host) && isText(what) && isCount(doneBytes) && isCountOrNothing(totalBytes),
-  note: ({ host, text }) => isTextOrNothing(host) && isText(text),
+  note: ({ vm, host, text }) => isTextOrNothing(vm) && isTextOrNothing(host) && isText(text),
   leak: ({ host, leak }) => isText(host) && isObject(leak) && isText(leak.kind) && isText(leak.subject) && isText(leak.why),
   finding: ({ host, finding }) => isText(host) && isObject(finding) && isText(finding.check) && isText(finding.message) && ['good', 'poor', 'bad'].includes(finding.state as string),
   event: ({ event }) => isObject(event) && isText(event.time) && isText(event.subject) && isText(event.event) && isText(event.message),

@@ -1,5 +1,5 @@
-/** The sha256 of a text, in hexadecimal. Fetched when it is wanted: loading crypto costs each start of the client some milliseconds. */
-export const sha256 = (text: string): string => process.getBuiltinModule('node:crypto').hash('sha256', text)
+/** The sha256 of a text or of bytes, in hexadecimal. Fetched when it is wanted: loading crypto costs each start of the client some milliseconds. */
+export const sha256 = (whole: string | Uint8Array): string => process.getBuiltinModule('node:crypto').hash('sha256', whole)
 
 /** A sha256 of bytes that come in pieces. */
 export interface Hasher {

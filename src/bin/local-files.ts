@@ -1,8 +1,8 @@
-import { constants } from 'node:fs'
+import { constants, realpathSync } from 'node:fs'
 import { chmod, type FileHandle, link, lstat, mkdir, open, readdir, readlink, rename, rm, stat, symlink, unlink } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import type { LocalFiles, LocalPart } from '../cli/local-files.ts'
-import { type ErrorCode, TtError } from '../model/errors.ts'
+import { type ErrorCode, fail, TtError } from '../model/errors.ts'
 
 const pieceBytes = 256 * 1024
 
@@ -16,9 +16,18 @@ export const localFiles: LocalFiles = {
       })
       if (!about) return undefined
       const type = about.isFile() ? 'file' : about.isDirectory() ? 'directory' : about.isSymbolicLink() ? 'link' : 'other'
-      return { type, mode: about.mode & 0o7777, sizeBytes: about.size, ...(type === 'link' ? { target: await readlink(path) } : {}) }
+      return { type, mode: about.mode & 0o7777, sizeBytes: about.size }
     }),
-  list: (path) => told(path, async () => (await readdir(path)).sort()),
+  targetOf: (path) =>
+    told(path, async () => {
+      const bytes = await readlink(path, 'buffer')
+      return utf8Of(bytes) ?? fail('invalid', `the link ${path} leads to ${escaped(bytes)}, which is not UTF-8: it cannot be sent as it is`, { remedy: 'make it lead to a name in UTF-8, or send the directory packed by `tar c`' })
+    }),
+  list: (path) =>
+    told(path, async () => {
+      const names = await readdir(path, 'buffer')
+      return names.map((bytes) => utf8Of(bytes) ?? fail('invalid', `${path} holds a name that is not UTF-8: ${escaped(bytes)}; it cannot be sent as it is`, { remedy })).sort()
+    }),
   async *read(path, from = 0) {
     const file = await told(path, () => open(path, 'r'))
     try {
@@ -33,9 +42,9 @@ export const localFiles: LocalFiles = {
       await file.close()
     }
   },
-  nameOf: (path) => basename(resolve(path)),
+  nameOf: (path) => basename(/(^|\/)\.\.?\/*$/.test(path) ? placeOf(path) : path),
   directoryOf: (path) => dirname(path),
-  join: (...parts) => join(...parts),
+  join: (path, ...names) => (path === '.' ? names : [path.replace(/\/+$/, ''), ...names]).join('/'),
   makeDirectory: (path, mode = 0o777) => told(path, async () => void (await mkdir(path, { recursive: true, mode }))),
   makeLink: (path, target) => told(path, () => symlink(target, path)),
   setMode: (path, mode) => told(path, () => chmod(path, mode)),
@@ -57,6 +66,26 @@ export const localFiles: LocalFiles = {
     }),
   remove: (path) => told(path, () => rm(path, { recursive: true, force: true })),
 }
+
+/** Where a path leads that ends in no name. */
+function placeOf(path: string): string {
+  try {
+    return realpathSync.native(path) // The other looks at `..` before links.
+  } catch {
+    return resolve(path)
+  }
+}
+
+const remedy = 'give it another name, or send the directory packed by `tar c`'
+
+/** Names are bytes; undefined if they are not those of a text. */
+function utf8Of(bytes: Buffer): string | undefined {
+  const text = bytes.toString()
+  return Buffer.from(text).equals(bytes) ? text : undefined
+}
+
+/** For people, as a shell takes it: `$'caf\xe9'`. */
+const escaped = (bytes: Buffer): string => `$'${bytes.toString('latin1').replaceAll(/[^ -~]|['\\]/g, (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, '0')}`)}'`
 
 function partOf(path: string, file: FileHandle, sizeBytes: number): LocalPart {
   let size = sizeBytes
@@ -97,6 +126,7 @@ async function told<T>(path: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (fault) {
+    if (fault instanceof TtError) throw fault
     const known = codes[(fault as NodeJS.ErrnoException).code ?? '']
     throw new TtError({ code: known?.code ?? 'failed', message: `${path}: ${known?.why ?? (fault as Error).message}` }, fault)
   }

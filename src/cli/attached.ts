@@ -18,10 +18,12 @@ export async function attached(invocation: Invocation, { session, keyboard, esca
     giveBack()
     return invocation.report(thrown)
   }
+  // On a line of its own, wherever the guest left the cursor.
+  const note: Invocation['note'] = (text) => invocation.note(`\r\n${text}\r`)
   const typing = type(session, keyboard, escape)
   const raw = rawPrinter({ terminal: invocation.terminal, report })
   try {
-    const { status } = await heard(typing.until, { ...raw, end: async (vm, end) => (typing.left() ? undefined : raw.end(vm, end)) }, { ...invocation, report })
+    const { status } = await heard(typing.until, { ...raw, end: async (vm, end) => (typing.left() ? undefined : raw.end(vm, end)) }, { ...invocation, report, note })
     return { left: typing.left(), status: typing.left() ? 0 : status }
   } finally {
     giveBack()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { sha256 } from '../base/sha256.ts'
-import { asTtError } from '../model/errors.ts'
+import { asTtError, fail } from '../model/errors.ts'
 import type { FileEntry } from '../model/session.ts'
 import { type Landing, landing } from './get-landing.ts'
 import { rehearsedFiles } from './rehearsed-files.ts'
@@ -20,14 +20,14 @@ const done = (to: Landing) => to.done()
 async function landed(steps: ((to: Landing) => Promise<unknown>)[], { there = {}, overwrite = false }: { there?: Record<string, string>; overwrite?: boolean } = {}) {
   const files = rehearsedFiles({ 'etc/passwd': 'root', ...there })
   const to = landing(files, { target: 'got', overwrite })
-  let code: string | undefined
+  let [code, remedy]: (string | undefined)[] = []
   try {
     for (const step of steps) await step(to)
   } catch (thrown) {
-    ;({ code } = asTtError(thrown))
+    ;({ code, remedy } = asTtError(thrown))
     await to.leave()
   }
-  return { code, files: files.texts(), stat: files.stat }
+  return { code, remedy, files: files.texts(), stat: files.stat }
 }
 
 describe('what a guest sends is put where it belongs, and nowhere else', () => {
@@ -89,5 +89,31 @@ describe('what a guest sends is put where it belongs, and nowhere else', () => {
     const filled = await landed([directory(''), file('a', 'new'), done], { there: { 'got/a': 'old', 'got/b': 'mine' }, overwrite: true })
     assert.deepEqual(filled.files, { 'etc/passwd': 'root', 'got/a': 'new', 'got/b': 'mine' })
     assert.equal((await landed([directory(''), file('a'), done], { there: { got: 'a file' }, overwrite: true })).code, 'exists')
+  })
+
+  it('what is in the way is told with what helps: nothing takes the place of a directory, and a directory of nothing', async () => {
+    const remedies = async (steps: ((to: Landing) => Promise<unknown>)[], there: Record<string, string>) => [(await landed(steps, { there })).remedy, (await landed(steps, { there, overwrite: true })).remedy].map((remedy) => (remedy === undefined ? 'done' : (/--overwrite to [a-z ]*|nothing takes the place of a directory, and a directory of nothing/.exec(remedy)?.[0] ?? remedy)))
+    const never = 'nothing takes the place of a directory, and a directory of nothing'
+    assert.deepEqual(await remedies([file(''), done], { got: 'mine' }), ['--overwrite to take its place', 'done'])
+    assert.deepEqual(await remedies([directory(''), done], { 'got/mine': 'mine' }), ['--overwrite to fill it up', 'done'])
+    assert.deepEqual(await remedies([directory(''), done], { got: 'mine' }), [never, never])
+    assert.deepEqual(await remedies([file(''), done], { 'got/mine': 'mine' }), [never, never])
+    assert.deepEqual((await remedies([directory(''), file('a'), done], { 'got/a/mine': 'mine' }))[1], never)
+  })
+
+  it('what broke off before anything came leaves nothing, and otherwise what came', async () => {
+    const broken = async (...steps: ((to: Landing) => Promise<unknown>)[]) => {
+      const { code, files, stat } = await landed([...steps, () => fail('denied', 'the guest does not permit it')])
+      assert.equal(code, 'denied')
+      return [Object.keys(files).slice(1), (await stat('.tt-part-got')) !== undefined]
+    }
+    const begun = (path: string) => (to: Landing) => to.entry({ path, type: 'file', mode: 0o644, sizeBytes: 5 }, 0)
+    assert.deepEqual(await broken(begun('')), [[], false])
+    assert.deepEqual(await broken(directory('')), [[], false])
+    assert.deepEqual(await broken(directory(''), directory('a'), directory('a/b'), begun('a/b/f')), [[], false])
+    assert.deepEqual(await broken(directory(''), file('whole', ''), directory('a'), begun('a/f')), [['.tt-part-got/whole'], true])
+    assert.deepEqual(await broken(begun(''), (to) => to.bytes(bytes('hel'))), [['.tt-part-got'], true])
+    const refused = await landed([file('', ''), done], { there: { got: 'mine' } })
+    assert.deepEqual([refused.code, refused.files], ['exists', { 'etc/passwd': 'root', got: 'mine' }])
   })
 })

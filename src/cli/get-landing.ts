@@ -12,7 +12,7 @@ export interface Landing {
   entryEnd(sha256: string): Promise<void>
   /** All has come: it gets its name. */
   done(): Promise<void>
-  /** Nothing more comes; what is there stays for the next time. */
+  /** Nothing more comes; what is there stays for the next time, if it is anything. */
   leave(): Promise<void>
 }
 
@@ -44,6 +44,16 @@ export function landing(files: LocalFiles, { target, overwrite }: { target: stri
   const close = async () => {
     await open?.part.close()
     open = undefined
+  }
+  /** Takes away what came last and holds nothing yet, up to the root if nothing has come at all. */
+  const tidied = async (last: string | undefined) => {
+    const thing = last === undefined ? undefined : await files.stat(last)
+    if (last !== undefined && thing?.type === 'file' && thing.sizeBytes === 0) await files.remove(last)
+    for (const path of [...directories.keys()].reverse()) {
+      const place = path === '' ? root : files.join(root, path)
+      if ((await files.list(place)).length > 0) return
+      await files.remove(place)
+    }
   }
   return {
     async entry(entry, offset) {
@@ -94,7 +104,11 @@ export function landing(files: LocalFiles, { target, overwrite }: { target: stri
       for (const [path, mode] of [...directories].reverse()) await files.setMode(path === '' ? root : files.join(root, path), mode)
       await settled(files, root, { target, overwrite })
     },
-    leave: close,
+    async leave() {
+      const last = open?.at ?? (rootType === 'file' ? root : undefined)
+      await close()
+      await tidied(last).catch(() => undefined) // What cannot be removed is no reason to fail: something else was.
+    },
   }
 }
 
@@ -104,12 +118,16 @@ function partPath(files: LocalFiles, target: string): string {
   return files.join(files.directoryOf(target), partLead + (Buffer.byteLength(name) > 200 ? sha256(name).slice(0, 32) : name))
 }
 
+const elsewhere = 'move it away, or fetch to another place by --to'
+
 /** What is whole gets its name. A directory that is there already is filled up, thing by thing. */
 async function settled(files: LocalFiles, from: string, { target, overwrite }: { target: string; overwrite: boolean }): Promise<void> {
   const there = await files.stat(target)
   const came = await files.stat(from)
-  if (!there || !overwrite || came?.type !== 'directory') return files.rename(from, target, { overwrite: overwrite && there !== undefined })
-  if (there.type !== 'directory') fail('exists', `${target} is there and no directory`)
+  const isDirectory = there?.type === 'directory'
+  if (there && isDirectory !== (came?.type === 'directory')) fail('exists', `${target} is there and ${isDirectory ? 'a' : 'no'} directory`, { remedy: `nothing takes the place of a directory, and a directory of nothing: ${elsewhere}` })
+  if (there && !overwrite) fail('exists', `${target} is there already`, { remedy: `say --overwrite to ${isDirectory ? 'fill it up' : 'take its place'}, or ${elsewhere}` })
+  if (!there || came?.type !== 'directory') return files.rename(from, target, { overwrite: there !== undefined })
   await files.setMode(from, 0o700)
   for (const name of await files.list(from)) await settled(files, files.join(from, name), { target: files.join(target, name), overwrite })
   await files.remove(from)

@@ -133,7 +133,7 @@ shows('env-logs-json-follow', 'env logs demo --json -f', {})
 shows('env-logs-follow', 'env logs demo -f', { env: [demo], frames: [began('demo.0'), wrote('demo.0', 'stdout', 'bo'), began('demo.1'), wrote('demo.1', 'stdout', 'A\nB'), wrote('demo.0', 'stdout', 'ot\n'), ended('demo.0', 0), ended('demo.1', 0)] })
 
 const wants = (vm: string, offset: number): SessionFrame => ({ type: 'wants', vm, offset })
-const refusedThere = problem('exists', 'there is something else at /tmp/app already', { subject: 'vm/demo.1' })
+const refusedThere = problem('exists', 'there is something else at /tmp/app already', { subject: 'vm/demo.1', remedy: 'say --overwrite to take its place, or send it elsewhere by --to' })
 const gone = problem('timeout', 'the guest has got on by nothing for 10 s while /tmp/app was written', { remedy: 'see what it prints' })
 const two = envOf('demo')
 const pushing: Stage = { env: [two], files: { app: 'x'.repeat(5000) }, frames: [began('demo.0'), began('demo.1'), wants('demo.0', 0), wants('demo.1', 4000), 500, { type: 'progress', vm: 'demo.0', what: '', doneBytes: 2500, totalBytes: 5000 }, 1000, ended('demo.0', 0), 500, ended('demo.1', 0)] }

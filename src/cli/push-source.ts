@@ -2,7 +2,7 @@ import { hasher } from '../base/sha256.ts'
 import type { Call } from '../model/call.ts'
 import { fail } from '../model/errors.ts'
 import type { FileEntry } from '../model/session.ts'
-import type { LocalFiles } from './local-files.ts'
+import { absent, type LocalFiles } from './local-files.ts'
 
 /** What is pushed: things as they are sent, each with where it lies here. */
 export interface Source {
@@ -16,18 +16,18 @@ export interface Source {
 /** A file, or a directory with everything in it. If a link is named, what it leads to is meant; links in a directory stay links. */
 export async function sourceAt(files: LocalFiles, path: string, call: Call): Promise<Source> {
   const source: Source = { items: [], totalBytes: 0, left: [] }
-  const found = (await files.stat(path, { follow: true })) ?? fail('not_found', `there is no file or directory ${path}`)
+  const found = (await files.stat(path, { follow: true })) ?? absent(path, 'file or directory')
   if (found.type === 'other') fail('invalid', `${path} is neither a file nor a directory`)
   const stack = [{ path, below: '', thing: found }]
   for (let next = stack.pop(); next; next = stack.pop()) {
     call.signal?.throwIfAborted()
     const { thing, below } = next
-    const { type, mode, sizeBytes, target } = thing
+    const { type, mode, sizeBytes } = thing
     if (type === 'other') {
       source.left.push(next.path)
       continue
     }
-    source.items.push({ path: next.path, entry: { path: below, type, mode, ...(type === 'file' ? { sizeBytes } : {}), ...(type === 'link' ? { target } : {}) } })
+    source.items.push({ path: next.path, entry: { path: below, type, mode, ...(type === 'file' ? { sizeBytes } : {}), ...(type === 'link' ? { target: await files.targetOf(next.path) } : {}) } })
     if (type === 'file') source.totalBytes += sizeBytes
     if (type !== 'directory') continue
     for (const name of (await files.list(next.path)).reverse()) {

@@ -2,7 +2,7 @@ import { TtError } from '../model/errors.ts'
 import type { LocalFiles, LocalThing } from './local-files.ts'
 
 interface Node {
-  thing: Omit<LocalThing, 'sizeBytes'>
+  thing: Omit<LocalThing, 'sizeBytes'> & { target?: string }
   bytes: Uint8Array
 }
 
@@ -28,7 +28,12 @@ export function rehearsedFiles(texts: Record<string, string>): LocalFiles & { te
   const isThere = (path: string) => clean(path) === '' || nodes.has(clean(path))
   return {
     texts: () => Object.fromEntries([...nodes].flatMap(([path, { thing, bytes }]) => (thing.type === 'file' ? [[path, new TextDecoder().decode(bytes)]] : thing.type === 'link' ? [[path, `-> ${thing.target}`]] : []))),
-    stat: async (path) => (isThere(path) ? { ...at(path).thing, sizeBytes: at(path).bytes.length } : undefined),
+    async stat(path) {
+      if (!isThere(path)) return undefined
+      const { thing, bytes } = at(path)
+      return { type: thing.type, mode: thing.mode, sizeBytes: bytes.length }
+    },
+    targetOf: async (path) => at(path).thing.target ?? '',
     list: async (path) => [...nodes.keys()].filter((one) => parentOf(one) === clean(path)).map((one) => one.split('/').at(-1) ?? '').sort(),
     async *read(path, from = 0) {
       yield at(path).bytes.subarray(from)

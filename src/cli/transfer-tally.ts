@@ -74,7 +74,7 @@ export function tally({ terminal, json, printJson, print, report, raise }: Invoc
             out.screen(),
           ),
         )
-      for (const { vm, end } of all) if (end && 'problem' in end) await report(errorOf({ subject: `vm/${vm}`, ...end.problem, ...(end.problem.code === 'exists' ? { remedy: 'say --overwrite to take its place, or send it elsewhere by --to' } : {}) }))
+      for (const { vm, end } of all) if (end && 'problem' in end) await report(errorOf({ subject: `vm/${vm}`, ...end.problem }))
     },
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { silentLog } from '../base/log.ts'
 import { realWorld as world } from '../base/world.ts'
+import type { TtError } from '../model/errors.ts'
 import { keys } from '../model/records.ts'
 import type { Peer, Session, SessionFrame, SessionRequest } from '../model/session.ts'
 import { memoryStore } from '../store/memory.ts'
@@ -11,10 +12,10 @@ import { truth } from './truth.ts'
 const exec: SessionRequest = { type: 'exec', vms: { envs: ['e'] }, command: { shell: 'true' } }
 
 /** An ENV of four VMs, the first two on host `a` and the others on `b`. */
-async function ground(online: string[]) {
+async function ground(online: string[], { stopped = false } = {}) {
   const store = memoryStore({ world })
   const group = { image: 'i', digest: 'd', engine: 'x', first: 0, count: 4, cpu: 1, memMb: 1, diskMb: 0, ports: [] }
-  const spec = { groups: [group], kicked: [], exceptions: {}, stopped: false, starts: 0, denyOutgoing: false, deny: [], sshKeys: [], peers: [] }
+  const spec = { groups: [group], kicked: [], exceptions: {}, stopped, starts: 0, denyOutgoing: false, deny: [], sshKeys: [], peers: [] }
   await store.commit([
     { key: keys.env('e'), value: { name: 'e', uid: 'uide', owner: 'ann', created: new Date(0).toISOString(), spec } },
     ...['a', 'b'].map((host) => ({ key: keys.host(host), value: { address: `${host}:1`, images: {}, broken: {}, total: {} } })),
@@ -83,6 +84,15 @@ test('a host that breaks off before its VMs began still begins and ends each', a
   const all = await frames({ truth: on.seen, peer: (host) => (host === 'b' ? silentFromTheStart : answering) })
   assert.deepEqual(endsOf(all), { 'e.0': 'exit', 'e.1': 'exit', 'e.2': 'unavailable vm/e.2', 'e.3': 'unavailable vm/e.3' })
   assert.equal(all.filter(({ type }) => type === 'begin').length, 4)
+})
+
+test('a stopped ENV runs no commands, and shows what its VMs said before', async () => {
+  await using on = await ground(['a', 'b'], { stopped: true })
+  const ways = { truth: on.seen, peer: () => answering }
+  await assert.rejects(frames(ways), (error: TtError) => error.code === 'not_ready' && error.remedy === 'start it first: `tt env start e`')
+  for (const type of ['push', 'get', 'screen'] as const) await assert.rejects(frames(ways, { type, vms: { envs: ['e'], indices: [0] }, path: '/x' }), (error: TtError) => error.code === 'not_ready')
+  assert.deepEqual(Object.keys(endsOf(await frames(ways, { type: 'logs', vms: { envs: ['e'] }, follow: true }))).sort(), ['e.0', 'e.1', 'e.2', 'e.3'])
+  assert.deepEqual(endsOf(await frames(ways, { type: 'console', vms: { envs: ['e'], indices: [3] } })), { 'e.3': 'exit' })
 })
 
 test('a session of hosts names those that broke off, cannot be reached or do not answer', async () => {

@@ -25,7 +25,7 @@ export async function fanOut({ truth, peer, first = [] }: Ways, request: Session
     if (hosts.length === 0) fail('unavailable', 'no host is online', { subject: request.type, remedy: 'start a `ttserver`, or see `tt status --server`' })
     return merged(await Promise.all(hosts.map((host) => part(peer, { host, request, targets: [] }, call))), [...first, ...silentHosts(truth, named)], request.type === 'import' && hosts.length > 1 ? oneWants(hosts.length) : undefined)
   }
-  const vms = selected(truth, request.vms)
+  const vms = selected(truth, request.vms, { stoppedToo: request.type === 'logs' || request.type === 'console' })
   if ((request.type === 'console' || request.type === 'screen') && vms.length !== 1) fail('invalid', `a ${request.type} is one VM's, the selection matches ${vms.length}`, { subject: request.type, remedy: 'name one with its index' })
   const byHost = new Map<string, Target[]>()
   const early: SessionFrame[] = []
@@ -56,13 +56,13 @@ const silentHosts = (truth: Truth, named?: string[]): SessionFrame[] =>
     .filter((host) => !truth.presences.get(keys.presence(host)) && (named?.includes(host) ?? true))
     .map((host) => ({ type: 'problem', problem: { code: 'unavailable', message: `host ${host} does not answer`, subject: `host/${host}`, remedy: 'see that its `ttserver` runs' } }))
 
-/** The VMs a caller means; `not_found` for an unknown ENV and for a selection that matches nothing, `not_ready` for a stopped ENV. */
-function selected(truth: Truth, selection: VmSelection): { env: EnvRecord; vm: VmSpec }[] {
+/** The VMs a caller means; `not_found` for an unknown ENV and for a selection that matches nothing, `not_ready` for a stopped ENV unless it is about what they said before. */
+function selected(truth: Truth, selection: VmSelection, { stoppedToo }: { stoppedToo: boolean }): { env: EnvRecord; vm: VmSpec }[] {
   if (selection.envs.length === 0) fail('invalid', 'no ENV is named')
   const found: { env: EnvRecord; vm: VmSpec }[] = []
   for (const name of new Set(selection.envs)) {
     const env = truth.envs.get(keys.env(name)) ?? fail('not_found', `there is no ENV ${JSON.stringify(name.slice(0, 80))}`, { subject: `env/${name}`, remedy: 'see `tt env list`' })
-    if (env.spec.stopped) fail('not_ready', `ENV ${name} is stopped`, { subject: `env/${name}`, remedy: `start it first: \`tt env start ${name}\`` })
+    if (env.spec.stopped && !stoppedToo) fail('not_ready', `ENV ${name} is stopped`, { subject: `env/${name}`, remedy: `start it first: \`tt env start ${name}\`` })
     for (const vm of expand(env)) if (matches(vm, selection)) found.push({ env, vm })
   }
   if (found.length === 0) fail('not_found', 'no VM matches the selection', { subject: `env/${selection.envs[0]}`, remedy: 'see `tt env show`' })

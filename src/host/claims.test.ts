@@ -23,11 +23,16 @@ async function hostWithRoom(vms: number) {
   const store = building.use(memoryStore({ world }))
   const views = building.use(await hostViews(store, { world, log: silentLog }))
   const total: Demand = { cpu: vms, memMb: 100 * vms, diskMb: 10_000, vms: 1000 }
-  const claims = building.use(runClaims({ name: 'one', store, views, world, log: silentLog, total: () => total, able: () => true }))
+  let looks = 0
+  const able = () => {
+    looks++
+    return () => true
+  }
+  const claims = building.use(runClaims({ name: 'one', store, views, world, log: silentLog, total: () => total, able }))
   const stack = building.move()
   const put = (...envs: EnvRecord[]) => store.commit(envs.map((env) => ({ key: keys.env(env.name), value: env })))
   const claimed = async () => (await store.list(keys.claims)).items.length
-  return { store, put, claimed, claims, settle: () => new Promise((resolve) => setTimeout(resolve, 60)), [Symbol.asyncDispose]: () => stack.disposeAsync() }
+  return { store, put, claimed, claims, looks: () => looks, settle: () => new Promise((resolve) => setTimeout(resolve, 60)), [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 test('[D03] ENVs that come at once do not get more than the host has', async () => {
@@ -36,6 +41,14 @@ test('[D03] ENVs that come at once do not get more than the host has', async () 
   await host.settle()
   assert.equal(await host.claimed(), 10)
   assert.deepEqual(host.claims.used(), { cpu: 10, memMb: 1000, diskMb: 100, vms: 10 })
+})
+
+test('what this host can run is looked up once for all VMs of an ENV', async () => {
+  await using host = await hostWithRoom(1000)
+  await host.put(envOf('aaaa', 900))
+  for (let tries = 0; (await host.claimed()) < 900 && tries < 50; tries++) await host.settle()
+  assert.equal(await host.claimed(), 900)
+  assert.ok(host.looks() <= 5, `${host.looks()} looks`)
 })
 
 test('[B10] a stopped ENV gives its cpus and memory back to the host, and takes them again', async () => {

@@ -15,8 +15,8 @@ export interface ClaimOptions {
   world: World
   log: Log
   total: () => Demand
-  /** Whether this host has what the VM needs: engine and image. */
-  able: (vm: VmSpec) => boolean
+  /** Looks up what this host can run now, and tells of each VM whether it has what that needs: engine and image. */
+  able: () => (vm: VmSpec) => boolean
 }
 
 /** VMs claimed in one commit: few enough that a lost race costs little. */
@@ -81,6 +81,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
   const seen = views.envs.entry(keys.env(envName))
   if (!seen || !isWanted(views.phases, seen.value)) return
   const phase = views.phases.entry(keys.phase(envName))
+  const isFor = able()
   let room = minus(total(), state.used())
   let skipped = false
   let batch: VmSpec[] = []
@@ -100,7 +101,7 @@ async function turn(options: ClaimOptions, envName: string, state: { used(): Dem
   for (const vm of expand(seen.value)) {
     if (views.claims.get(keys.claim(vm.id))) continue
     const demand = demandOfVm(vm)
-    if ((vm.host !== undefined && vm.host !== name) || !able(vm) || !fits(demand, room)) {
+    if ((vm.host !== undefined && vm.host !== name) || !isFor(vm) || !fits(demand, room)) {
       skipped = true
       continue
     }

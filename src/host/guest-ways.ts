@@ -1,3 +1,4 @@
+import { arrival } from '../base/arrival.ts'
 import type { Log } from '../base/log.ts'
 import type { World } from '../base/world.ts'
 import type { Channel } from '../drivers/channel/channel.ts'
@@ -13,10 +14,18 @@ export interface GuestWays extends AsyncDisposable {
   readonly channel: Channel
   /** The channel of one way, opened if it is not; refuses what the image has not. */
   by(way: Way): Channel
+  /** Tells when this channel's way falls silent, and when it answers again; at once if it is silent already. Until it is disposed. */
+  heed(channel: Channel, hear: (silence: Silence) => void): Disposable
   /** Whether any has answered since it was opened. */
   readonly answered: boolean
   /** How the guest is, as far as it was told: a change of state at once, of load and memory rarely. */
   readonly status: GuestStatus
+}
+
+/** A way that is silent for so long, or that was and answers again. */
+export interface Silence {
+  forMs: number
+  over: boolean
 }
 
 export interface WaysOptions {
@@ -39,27 +48,34 @@ const muchOfMemory = 0.1
 interface Open {
   channel: Channel
   answers: boolean
+  /** It is asked whether it does: another way into the same guest fell silent, which this one may only not have noticed. */
+  doubted: boolean
+  doubt: () => void
+  silentSince?: number
+  readonly heeding: Set<(silence: Silence) => void>
 }
 
 export function guestWays(options: WaysOptions): GuestWays {
   const { ways, open, world, log, onChange } = options
   const opened = new Map<Way, Open>()
   const refused: TtError[] = []
-  const waiting = new Set<{ resolve: () => void; reject: (why: unknown) => void }>()
+  const firstOne = arrival<void>({ reasonOf: asTtError })
   let answered = false
   let status: GuestStatus = { state: ways.length === 0 ? 'none' : 'booting' }
   let told = -Infinity
   let closed = false
   let stopNext: () => void = () => undefined
 
-  const best = (): { way: Way; channel: Channel } | undefined => {
+  const best = (): { way: Way; channel: Channel; doubted: boolean } | undefined => {
     const way = ways.find((one) => opened.get(one)?.answers)
     const found = way && opened.get(way)
-    return found && { way, channel: found.channel }
+    return found && { way, channel: found.channel, doubted: found.doubted }
   }
   /** Says the state anew, if it is another. */
   const tell = () => {
-    const way = best()?.way
+    const found = best()
+    if (found?.doubted) return // That is said when it has answered, or has not.
+    const way = found?.way
     const state = way ? 'ready' : answered ? 'lost' : 'booting'
     const last = way ?? status.way
     if (state === status.state && last === status.way) return
@@ -78,23 +94,41 @@ export function guestWays(options: WaysOptions): GuestWays {
   }
   const hear = (way: Way, entry: Open, sign: Sign) => {
     if (sign.type === 'beat') return measured(way, sign.beat)
+    entry.doubted = false
+    if (entry.answers === (sign.type === 'answers')) return tell()
     entry.answers = sign.type === 'answers'
+    heeded(entry, sign)
     if (entry.answers) {
       answered = true
       stopNext()
-      for (const one of waiting) one.resolve()
-      waiting.clear()
-    }
+      firstOne.give()
+    } else doubtOthers()
     tell()
     if (!best()) openNext()
+  }
+  const heeded = (entry: Open, sign: Exclude<Sign, { type: 'beat' }>) => {
+    const over = sign.type === 'answers'
+    const since = over ? entry.silentSince : world.ticks() - sign.forMs
+    entry.silentSince = over ? undefined : since
+    if (since !== undefined) for (const tellOf of entry.heeding) tellOf({ forMs: world.ticks() - since, over })
+  }
+  /** What one way has noticed another may notice much later, and is not to be called ready by it until then. */
+  const doubtOthers = () => {
+    for (const other of opened.values()) {
+      if (!other.answers || other.doubted) continue
+      other.doubted = true
+      other.doubt()
+    }
   }
   const opening = (way: Way): Open => {
     const known = opened.get(way)
     if (known) return known
-    const entry: Open = { channel: open(way), answers: false }
+    const channel = open(way)
+    const watch = watchWay(channel, { world, tell: (sign) => hear(way, entry, sign) })
+    const entry: Open = { channel, answers: false, doubted: false, doubt: watch.doubt, heeding: new Set() }
     opened.set(way, entry)
     // Ends with its channel.
-    watchWay(entry.channel, { world, tell: (sign) => hear(way, entry, sign) }).catch((fault: unknown) => log.error('a way into a guest is watched no more', { way, fault: String(fault) }))
+    watch.ended.catch((fault: unknown) => log.error('a way into a guest is watched no more', { way, fault: String(fault) }))
     return entry
   }
   /** Opens the next way that can be, and after a while the one after it. */
@@ -120,16 +154,7 @@ export function guestWays(options: WaysOptions): GuestWays {
     if (best()) return Promise.resolve()
     if (closed) return Promise.reject(gone())
     for (const { channel } of opened.values()) channel.ready(call).catch(() => undefined) // Somebody is in need of it: it tries harder.
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const one = { resolve, reject }
-    const give = () => reject(asTtError(call?.signal?.reason))
-    waiting.add(one)
-    call?.signal?.addEventListener('abort', give, { once: true })
-    if (call?.signal?.aborted) give()
-    return promise.finally(() => {
-      waiting.delete(one)
-      call?.signal?.removeEventListener('abort', give)
-    })
+    return firstOne.wait(call?.signal)
   }
 
   openNext()
@@ -147,6 +172,12 @@ export function guestWays(options: WaysOptions): GuestWays {
       return ways.length === 1 && !other ? only.channel : (unsure ??= firstThatAnswers(() => best()?.channel ?? only.channel, firstAnswer))
     },
     by: (way) => (ways.includes(way) ? opening(way).channel : fail('unsupported', `this guest has no way in by ${way}, but ${ways.length === 0 ? 'none at all' : `by ${ways.join(' and ')}`}`)),
+    heed(channel, tellOf) {
+      const entry = [...opened.values()].find((one) => one.channel === channel)
+      entry?.heeding.add(tellOf)
+      if (entry?.silentSince !== undefined) tellOf({ forMs: world.ticks() - entry.silentSince, over: false })
+      return { [Symbol.dispose]: () => entry?.heeding.delete(tellOf) }
+    },
     get answered() {
       return answered
     },
@@ -156,8 +187,7 @@ export function guestWays(options: WaysOptions): GuestWays {
     async [Symbol.asyncDispose]() {
       closed = true
       stopNext()
-      for (const one of waiting) one.reject(gone())
-      waiting.clear()
+      firstOne.refuse(gone())
       await Promise.allSettled([...opened.values()].map(({ channel }) => channel[Symbol.asyncDispose]()))
     },
   }

@@ -54,6 +54,8 @@ function scripted(way: Way, { beats = false } = {}) {
     seen,
     beat: (load: number, memUsedMb = 100) => said.push({ load, memUsedMb, memTotalMb: 1000 }),
     answers: () => answering.resolve(),
+    /** Answers no more, and nothing notices that by itself. */
+    freezes: () => (answering = Promise.withResolvers()),
     falls() {
       answering = Promise.withResolvers()
       breaking.resolve()
@@ -205,6 +207,92 @@ describe('how a guest is', () => {
     ssh.answers()
     await settle()
     assert.deepEqual(all.status(id), { state: 'ready', way: 'ssh' })
+  })
+})
+
+describe('a guest that falls silent', () => {
+  it('F17: is not called ready by another way that has only not noticed it yet', async (t) => {
+    const { all, world, rexec, ssh, changes } = ground(t)
+    all.meet(id, engine, ['rexec', 'ssh'])
+    await world.advance(6000)
+    ssh.answers()
+    await settle()
+    rexec.answers()
+    await settle()
+    assert.deepEqual(all.status(id), { state: 'ready', way: 'rexec' })
+    rexec.freezes()
+    ssh.freezes() // Its connection stands: it would notice much later.
+    await world.advance(45_000)
+    assert.deepEqual(all.status(id), { state: 'lost', way: 'rexec' })
+    assert.deepEqual(changes.map((text) => (JSON.parse(text) as { state: string; way: string }).state), ['ready', 'ready', 'lost'])
+    assert.equal(ssh.seen.pings, 2)
+    rexec.answers()
+    ssh.answers()
+    await settle()
+    assert.deepEqual(all.status(id), { state: 'ready', way: 'ssh' })
+    rexec.beat(0.1)
+    await settle()
+    assert.equal(all.status(id)?.way, 'rexec')
+  })
+  it('F17: is called ready by another way that answers when it is asked', async (t) => {
+    const { all, world, rexec, ssh, changes } = ground(t)
+    all.meet(id, engine, ['rexec', 'ssh'])
+    await world.advance(6000)
+    for (const way of [ssh, rexec]) {
+      way.answers()
+      await settle()
+    }
+    rexec.freezes()
+    await world.advance(45_000)
+    assert.deepEqual(all.status(id), { state: 'ready', way: 'ssh' })
+    assert.deepEqual(changes.map((text) => JSON.parse(text) as unknown), [{ state: 'ready', way: 'ssh' }, { state: 'ready', way: 'rexec' }, { state: 'ready', way: 'ssh' }])
+  })
+  it('F17: is ready again by a way whose connection was broken and made anew after it was doubted', async (t) => {
+    const { all, world, ssh, qga } = ground(t)
+    all.meet(id, engine, ['ssh', 'qga'])
+    await world.advance(6000)
+    for (const way of [ssh, qga]) {
+      way.answers()
+      await settle()
+    }
+    ssh.falls()
+    qga.freezes()
+    await world.advance(12_000)
+    assert.equal(all.status(id)?.state, 'lost')
+    qga.falls()
+    qga.answers()
+    await world.advance(6000)
+    assert.deepEqual(all.status(id), { state: 'ready', way: 'qga' })
+  })
+  it('F17: is told to those who heed the way that they use, since when, and that it is back', async (t) => {
+    const { all, world, rexec, ssh } = ground(t)
+    const channel = all.meet(id, engine, ['rexec', 'ssh'])
+    assert.ok(channel)
+    const told: string[] = []
+    const heed = (one: Channel, name: string) => all.heed(id, one, ({ forMs, over }) => told.push(`${name} ${over ? 'back' : 'silent'} ${Math.round(forMs / 1000)}`))
+    rexec.answers()
+    ssh.answers()
+    all.get(id, 'ssh')
+    await settle()
+    rexec.beat(0.1)
+    await settle()
+    const first = heed(rexec.channel, 'first')
+    using _other = heed(ssh.channel, 'other')
+    const gone = heed(rexec.channel, 'gone')
+    gone[Symbol.dispose]()
+    rexec.freezes()
+    await world.advance(40_000)
+    assert.deepEqual(told, ['first silent 35'])
+    using _late = heed(rexec.channel, 'late')
+    assert.deepEqual(told.splice(0), ['first silent 35', 'late silent 40'])
+    await world.advance(20_000)
+    rexec.beat(0.1)
+    await settle()
+    assert.deepEqual(told.splice(0), ['first back 60', 'late back 60'])
+    first[Symbol.dispose]()
+    await all.leave(id)
+    assert.equal(told.length, 0)
+    all.heed(id, rexec.channel, () => told.push('x'))[Symbol.dispose]() // Nobody is there.
   })
 })
 

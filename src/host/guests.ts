@@ -9,7 +9,7 @@ import { parseVmId } from '../model/names.ts'
 import type { GuestStatus, VmSpec } from '../model/vm.ts'
 import { guestFiles } from './guest-files.ts'
 import { introduced, keysFor } from './guest-identity.ts'
-import { type GuestWays, guestWays } from './guest-ways.ts'
+import { type GuestWays, guestWays, type Silence } from './guest-ways.ts'
 
 /** The ways into this host's running guests: opened when a guest starts, and kept. */
 export interface Guests extends AsyncDisposable {
@@ -21,6 +21,8 @@ export interface Guests extends AsyncDisposable {
   answered(id: string): boolean
   /** How it is, as far as it is to be told. */
   status(id: string): GuestStatus | undefined
+  /** Tells when the way of this channel falls silent, at once if it is already, and when it answers again. Until it is disposed. */
+  heed(id: string, channel: Channel, hear: (silence: Silence) => void): Disposable
   /** Makes a guest that answers who it is to be, unless it was told the very same; where its way can. */
   introduce(vm: VmSpec): Promise<void>
   leave(id: string): Promise<void>
@@ -63,6 +65,7 @@ export function guests(options: GuestsOptions): Guests {
       world,
       log: log.with({ vm: id, way }),
       dial: async (call, portName = agentPort) => (await engine.dial?.(id, portName, call)) ?? fail('unsupported', 'the engine cannot open a stream into its guests'),
+      window: async () => engine.window?.(id),
       address: (port) => addressOf(id, port),
       get secret() {
         return files.secretOf(id)
@@ -81,6 +84,7 @@ export function guests(options: GuestsOptions): Guests {
     get: (id, via) => (via === undefined ? met.get(id)?.ways.channel : met.get(id)?.ways.by(via)),
     answered: (id) => met.get(id)?.ways.answered === true,
     status: (id) => met.get(id)?.ways.status,
+    heed: (id, channel, hear) => met.get(id)?.ways.heed(channel, hear) ?? { [Symbol.dispose]: () => undefined },
     async introduce(vm) {
       const known = met.get(vm.id)
       if (!known || known.ways.status.state !== 'ready') return

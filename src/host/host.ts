@@ -134,9 +134,12 @@ export async function runHost(options: HostOptions): Promise<Host> {
   const presence = await runPresence({ name, store, report, world, facts, background })
   refresh = presence.refresh
   refresh() // What changed while the first facts were told.
-  const able = ({ engine, image }: { engine: string; image: string }) => {
-    const spec = images.specs()[image]
-    return spec !== undefined && engines.get(engine)?.features.archs.includes(spec.arch) === true
+  const able = () => {
+    const specs = images.specs()
+    return ({ engine, image }: { engine: string; image: string }) => {
+      const spec = specs[image]
+      return spec !== undefined && engines.get(engine)?.features.archs.includes(spec.arch) === true
+    }
   }
   building.use(runClaims({ name, store, views, world, log, total: () => ({ ...options.total, diskMb: options.total.diskMb - keptMb(images.specs()) }), able }))
   for (const { key, value } of views.claims.entries()) if (value.host === name) vms.touch(lastPart(key))

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { constants, type Dirent } from 'node:fs'
 import { access, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { sha256 } from '../base/sha256.ts'
 import { check } from '../model/check.ts'
 import { diskFormatOf, diskHeadBytes } from '../model/disk-format.ts'
 import { reasonOf } from '../model/errors.ts'
@@ -156,7 +156,7 @@ async function headOf(path: string): Promise<{ head: Uint8Array; sizeBytes: numb
 
 const statOf = (path: string) => stat(path).catch(() => undefined)
 const sealOf = (path: string, facts?: { size: number; mtimeMs: number }) => `${path}:${facts?.size}:${facts?.mtimeMs}`
-const digestOf = (parts: string[]) => createHash('sha256').update(parts.join('\n')).digest('hex')
+const digestOf = (parts: string[]) => sha256(parts.join('\n'))
 
 async function entriesOf(dir: string): Promise<Dirent[]> {
   try {

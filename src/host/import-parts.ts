@@ -1,9 +1,9 @@
 import { appendFile, type FileHandle, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import type { Effects } from '../base/effects.ts'
 import { writeWhole } from '../base/files.ts'
 import { run } from '../base/run.ts'
+import { sha256 } from '../base/sha256.ts'
 import type { World } from '../base/world.ts'
 import type { Call } from '../model/call.ts'
 import { fail, reasonOf } from '../model/errors.ts'
@@ -36,7 +36,7 @@ export interface Origin {
 const staleMs = 24 * 3600 * 1000
 
 /** By what a part is found again: the bytes' own digest, else where they come from and for what image. */
-export const partKey = ({ name, sha256, url }: ImageOrder): string => (sha256 === undefined ? createHash('sha256').update(`${url}\n${name}`).digest('hex') : sha256).slice(0, 40)
+export const partKey = ({ name, sha256: known, url }: ImageOrder): string => (known ?? sha256(`${url}\n${name}`)).slice(0, 40)
 
 /** Opens the part of this key, as far as it came. For one at a time. */
 export async function openPart(partsDir: string, key: string, effects: Effects): Promise<Part> {

@@ -6,6 +6,7 @@ import { keys, type VmRecord } from '../model/records.ts'
 import type { Target } from '../model/session.ts'
 import { duration } from '../model/units.ts'
 import type { Guests } from './guests.ts'
+import { limitText } from './session-guest.ts'
 import type { HostViews } from './views.ts'
 
 export interface PingOptions {
@@ -33,8 +34,7 @@ async function pinged(options: PingOptions, { target, timeoutMs, signal }: { tar
   if (record?.state === 'stopped' && !record.halted) dead(record.problem?.message ?? 'the guest ended by itself')
   if (record?.ways?.length === 0 && record.state === 'ready') fail('unsupported', `${target.image} has no agent that could answer`, { remedy: 'read what it prints: `tt env logs`' })
   const channel = guests.get(target.id) ?? onItsWay(options, target, record)
-  const limitText = timeoutMs < 1000 ? `${timeoutMs} ms` : duration(timeoutMs / 1000)
-  using limit = deadline(world, timeoutMs, signal, new TtError({ code: 'timeout', message: `the guest did not answer within ${limitText}` }))
+  using limit = deadline(world, timeoutMs, signal, new TtError({ code: 'timeout', message: `the guest did not answer within ${limitText(timeoutMs)}` }))
   try {
     await channel.ping({ signal: limit.signal })
   } catch (thrown) {

@@ -20,6 +20,7 @@ export function planOf(vm: VmSpec, parts: { image: FoundImage; disk?: Disk; nic:
     nics: [nic],
     ...(seed ? { seed } : {}),
     ports: image.spec.ways.flatMap((way) => (way === 'rexec' ? [agentPort] : way === 'qga' ? [qgaPort] : [])),
+    ...(image.spec.ways.includes('rexec') ? { window: true } : {}),
     ...(uid === undefined ? {} : { uid }),
     options: image.options,
   }

@@ -2,7 +2,7 @@ import { gate } from '../base/queue.ts'
 import { deadline } from '../base/world.ts'
 import { fail, TtError } from '../model/errors.ts'
 import type { SessionRequest } from '../model/session.ts'
-import { entered, limitText, type WaysIn } from './session-guest.ts'
+import { entered, limitText, silenceTold, type WaysIn } from './session-guest.ts'
 import { eachVm, type Part, type Scene } from './session-scene.ts'
 
 type Exec = Extract<SessionRequest, { type: 'exec' }>
@@ -27,6 +27,7 @@ async function run(parts: WaysIn, request: Exec, { target, input, out, signal }:
   if (tty && !channel.features.tty) fail('unsupported', `the way into ${vm} gives no terminal`, { remedy: `run the command without one, or use its serial line: \`tt env console ${vm}\`` })
   if (request.stdin && !channel.features.stdin) fail('unsupported', `the way into ${vm} passes no input on`, { remedy: 'send the input as a file: `tt env push`' })
   using limit = timeoutMs === undefined ? { signal, [Symbol.dispose]: () => undefined } : deadline(parts.world, timeoutMs, signal, tooLate(timeoutMs))
+  using _ = silenceTold(parts, { target, channel, out, timeoutMs })
   const exit = await channel.exec(
     command,
     {

@@ -1,9 +1,10 @@
+import type { Paced } from '../base/paced.ts'
 import { deadline, type World } from '../base/world.ts'
 import type { Channel } from '../drivers/channel/channel.ts'
 import { fail, TtError } from '../model/errors.ts'
 import type { Way } from '../model/image.ts'
 import { keys } from '../model/records.ts'
-import type { Target } from '../model/session.ts'
+import type { SessionFrame, Target } from '../model/session.ts'
 import { duration } from '../model/units.ts'
 import type { Guests } from './guests.ts'
 import type { Catalogue } from './images.ts'
@@ -37,6 +38,19 @@ export async function entered(parts: WaysIn, { target, via, limitMs = greetingMs
   if (via === undefined && guests.answered(target.id)) return channel
   await greeted(channel, { via, world, signal, limitMs: Math.min(limitMs, greetingMs) })
   return guests.get(target.id, via) ?? channel
+}
+
+/** While a command is under way in this guest, whoever waits for it is told when the guest falls silent and when it answers again: it is waited for all the same, as a guest may be busy, or paused. */
+export function silenceTold({ guests, views }: WaysIn, { target, channel, out, timeoutMs }: { target: Target; channel: Channel; out: Pick<Paced<SessionFrame>, 'tell'>; timeoutMs?: number }): Disposable {
+  const { id, vm } = target
+  return guests.heed(id, channel, ({ forMs, over }) => {
+    const time = duration(Math.round(forMs / 1000))
+    if (over) return out.tell({ type: 'note', vm, text: `${vm}: the guest answers again, after ${time}` })
+    const record = views.vms.get(keys.vm(id))
+    const why = record?.stuck === undefined ? record?.problem?.message : undefined // What it is stuck with is something else.
+    const limit = timeoutMs === undefined ? 'without a limit (--time-out sets one)' : `until ${limitText(timeoutMs)} are over`
+    out.tell({ type: 'note', vm, text: `${vm}: the guest is silent for ${time}${why === undefined ? '' : ` (${why})`}, and the command is still waited for, ${limit}; see what it prints: \`tt env logs ${vm}\`` })
+  })
 }
 
 async function greeted(channel: Channel, { via, world, signal, limitMs }: { via?: Way; world: World; signal: AbortSignal; limitMs: number }): Promise<void> {

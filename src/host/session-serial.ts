@@ -1,35 +1,41 @@
 import type { Duplex } from 'node:stream'
 import type { Engine } from '../drivers/engine/engine.ts'
 import { fail } from '../model/errors.ts'
+import { parseVmName } from '../model/names.ts'
 import type { SessionRequest, Target } from '../model/session.ts'
 import { eachVm, type Part, type Scene } from './session-scene.ts'
 
 type Engines = ReadonlyMap<string, Engine>
 
-/** What guests wrote to their serial lines, and what they write from now on. */
-export async function serveLogs(engines: Engines, request: Extract<SessionRequest, { type: 'logs' }>, scene: Scene): Promise<void> {
-  await eachVm(scene, async ({ target, out, signal }) => {
+/** What guests wrote to their serial lines, also before they were stopped, and what they write from now on. */
+export async function serveLogs(engines: Engines, { follow }: Extract<SessionRequest, { type: 'logs' }>, scene: Scene): Promise<void> {
+  await eachVm(scene, async (part) => {
+    const { target, out } = part
     const engine = engineOf(engines, target)
     if (!engine.logs) fail('unsupported', `the engine ${target.engine} keeps no log of the serial line`)
-    if (request.follow && !engine.console) fail('unsupported', `the engine ${target.engine} cannot follow the serial line`)
-    const line = request.follow ? await opened(engine, target.id) : undefined
+    if (follow && !engine.console) fail('unsupported', `the engine ${target.engine} cannot follow the serial line`)
+    using line = follow ? await opened(engine, target.id) : undefined
     const past = await engine.logs(target.id)
     await out.send({ type: 'stdout', vm: target.vm, data: past })
-    if (line) await shown(line.orFault(), { target, out, signal, past })
+    if (line?.stream) await shown(line.stream, { ...part, past })
+    else if (line && (await isStopped(engine, target.id))) out.tell({ type: 'note', vm: target.vm, text: `${target.vm}: it is stopped, and nothing follows` })
+    else if (line) throw line.fault
     out.tell({ type: 'exit', vm: target.vm, code: 0 })
   })
 }
 
-/** The serial line both ways. */
+/** The serial line both ways. Of a guest that is stopped only what it said before. */
 export async function serveConsole(engines: Engines, { scrollbackBytes = 0 }: Extract<SessionRequest, { type: 'console' }>, scene: Scene): Promise<void> {
   await eachVm(scene, async (part) => {
     const { target, out } = part
     const engine = engineOf(engines, target)
     if (!engine.console) fail('unsupported', `the engine ${target.engine} has no serial line to attach to`)
-    const line = await engine.console(target.id)
+    using line = await opened(engine, target.id)
+    if (!line.stream && !(await isStopped(engine, target.id))) throw line.fault
     const past = (scrollbackBytes > 0 && (await engine.logs?.(target.id, { limitBytes: scrollbackBytes }))) || undefined
     if (past) await out.send({ type: 'stdout', vm: target.vm, data: past })
-    await connected(line, { ...part, past })
+    if (!line.stream) fail('not_ready', 'the VM is stopped, and nobody is at the other end of its serial line', { remedy: `start it first: \`tt env start ${parseVmName(target.vm)?.env}\`` })
+    await connected(line.stream, { ...part, past })
     out.tell({ type: 'exit', vm: target.vm, code: 0 })
   })
 }
@@ -40,24 +46,26 @@ export async function serveScreen(engines: Engines, scene: Scene): Promise<void>
     const { target, out } = part
     const engine = engineOf(engines, target)
     if (!engine.screen) fail('unsupported', `the engine ${target.engine} shows no screen of its guests`, { remedy: `use the serial line: \`tt env console ${target.vm}\`` })
-    await connected(await engine.screen(target.id), part)
+    using line = owned(await engine.screen(target.id))
+    await connected(line.stream, part)
     out.tell({ type: 'exit', vm: target.vm, code: 0 })
   })
 }
 
-/** A line, or why there is none, which is said when it is asked for: a guest that has ended has a past still. */
-async function opened(engine: Engine, id: string): Promise<{ orFault(): Duplex }> {
+/** A line that is let go of with this; or why there is none, as a guest that has ended has a past still. */
+type Line = Disposable & ({ stream: Duplex } | { stream?: never; fault: unknown })
+
+const owned = (stream: Duplex): Disposable & { stream: Duplex } => ({ stream, [Symbol.dispose]: () => void stream.destroy() })
+
+async function opened(engine: Engine, id: string): Promise<Line> {
   try {
-    const line = await engine.console?.(id)
-    return { orFault: () => line ?? fail('unsupported', 'the engine has no serial line') }
+    return owned((await engine.console?.(id)) ?? fail('unsupported', 'the engine has no serial line'))
   } catch (fault) {
-    return {
-      orFault() {
-        throw fault
-      },
-    }
+    return { fault, [Symbol.dispose]: () => undefined }
   }
 }
+
+const isStopped = async (engine: Engine, id: string): Promise<boolean> => (await engine.inspect(id)).state === 'stopped'
 
 type Shown = Pick<Part, 'target' | 'out' | 'signal'> & {
   /** What was shown of its past: read after the line was opened, so it may end with what the line begins with. */
@@ -67,13 +75,27 @@ type Shown = Pick<Part, 'target' | 'out' | 'signal'> & {
 /** Passes bytes both ways until the line or the caller ends it. */
 async function connected(line: Duplex, part: Shown & Pick<Part, 'input'>): Promise<void> {
   const { stdin } = part.input
+  let over = false
   let left = false
+  let goOn: (() => void) | undefined
+  for (const event of ['drain', 'close']) line.on(event, () => goOn?.())
   const typed = async () => {
-    for await (const data of stdin) if (!line.write(data)) await new Promise<void>((resolve) => line.once('drain', resolve).once('close', resolve))
-    left = true
+    for await (const data of stdin) {
+      if (line.destroyed) continue // What is written then is taken by nobody, and no event tells of that.
+      if (!line.write(data)) await new Promise<void>((resolve) => (goOn = resolve))
+    }
+    left = !over
     line.destroy()
   }
-  const [, end] = await Promise.allSettled([typed(), shown(line, part).finally(() => stdin.end())])
+  const looked = async () => {
+    try {
+      await shown(line, part)
+    } finally {
+      over = true
+      stdin.end()
+    }
+  }
+  const [, end] = await Promise.allSettled([typed(), looked()])
   if (end.status === 'rejected' && !left) throw end.reason
 }
 
@@ -90,6 +112,8 @@ async function shown(line: Duplex, { target, out, signal, past }: Shown): Promis
     }
   } catch (fault) {
     if (!signal.aborted) throw fault
+  } finally {
+    signal.removeEventListener('abort', leave)
   }
 }
 

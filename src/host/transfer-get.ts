@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import { passed } from '../base/garbage.ts'
 import { gate } from '../base/queue.ts'
 import type { GuestFiles } from '../drivers/channel/channel.ts'
@@ -48,16 +47,22 @@ async function send(parts: WaysIn, { request, base }: { request: Get; base: stri
   out.tell({ type: 'exit', vm: target.vm, code: 0 })
 }
 
+/** As many links as Linux follows: https://man7.org/linux/man-pages/man7/path_resolution.7.html */
+const mostHops = 40
+
 /** What the caller has named. If that is a link, what it leads to is meant. */
-async function followed(files: GuestFiles, base: string, signal: AbortSignal): Promise<{ path: string; entry: FileEntry }> {
+export async function followed(files: GuestFiles, base: string, signal: AbortSignal): Promise<{ path: string; entry: FileEntry }> {
   let path = base
-  for (let hops = 0; hops < 16; hops++) {
+  for (let hops = 0; hops <= mostHops; hops++) {
     const entry = (await files.stat(path, { signal })) ?? fail('not_found', path === base ? `there is no ${base} in the guest` : `${base} leads to ${path}, which is not there`)
     if (entry.type !== 'link') return { path, entry: { ...entry, path: '' } }
-    path = posix.resolve(posix.dirname(path), entry.target ?? '')
+    path = beside(path, entry.target ?? '')
   }
   return fail('failed', `${base} is a link to a link, and so on without an end`)
 }
+
+/** Where a link leads, for the guest to find: its directory may lie behind other links, and `..` leads out of where those lead. */
+const beside = (link: string, target: string): string => (target.startsWith('/') ? target : link.slice(0, link.lastIndexOf('/') + 1) + target)
 
 async function listed(files: GuestFiles, { path, entry, watch, signal }: { path: string; entry: FileEntry; watch: Patience; signal: AbortSignal }): Promise<FileEntry[]> {
   if (entry.path.split('/').length > deepest) fail('too_large', `${path} lies deeper than ${deepest} directories`)
@@ -93,6 +98,6 @@ async function sendFile({ path, entry }: { path: string; entry: FileEntry }, { f
     watch.rest()
     return room.then(() => watch.expect())
   }
-  const { sha256 } = await watch.during((signal) => files.read(path, { offset, output }, { signal }), { moreMs: readingMs(offset) })
+  const { sha256 } = await watch.during((signal) => files.read(path, { offset, output, ...(entry.sizeBytes === undefined ? {} : { sizeBytes: entry.sizeBytes }) }, { signal }), { moreMs: readingMs(offset) })
   await out.send({ type: 'entry-end', vm, sha256 })
 }

@@ -2,7 +2,7 @@ import { fan, type Lane } from '../base/fan.ts'
 import { passed } from '../base/garbage.ts'
 import { type Gate, gate } from '../base/queue.ts'
 import type { GuestFiles, NewFile } from '../drivers/channel/channel.ts'
-import { fail } from '../model/errors.ts'
+import { asTtError, fail, TtError } from '../model/errors.ts'
 import type { FileEntry, SessionInput } from '../model/session.ts'
 import type { WaysIn } from './session-guest.ts'
 import { eachVm, type Part, type Scene } from './session-scene.ts'
@@ -24,14 +24,13 @@ const progressMs = 250
 
 /** Files from the caller into every VM. */
 export async function servePush(parts: WaysIn, request: Push, scene: Scene): Promise<void> {
-  const base = basePath(request.path)
   const steps = fan<Step>({ sizeOf: (step) => ('data' in step ? step.data.length : 200), limitBytes: aheadBytes })
   const lanes = new Map(scene.targets.map((target) => [target, steps.lane()]))
   const looking = gate(request.atOnce ?? lookingAtOnce)
   const receiving = eachVm(scene, async (part) => {
     const lane = lanes.get(part.target) as Lane<Step>
     try {
-      await receive(parts, { request, base, looking }, { part, lane })
+      await receive(parts, { request, looking }, { part, lane })
     } finally {
       lane.leave()
       lanes.delete(part.target)
@@ -82,13 +81,14 @@ const cutShort = (): never => fail('failed', 'the caller went away before all by
 
 interface Order {
   request: Push
-  base: string
   looking: Gate
 }
 
 /** One VM's side: takes every step in its turn. */
-async function receive(parts: WaysIn, { request, base, looking }: Order, { part, lane }: { part: Part; lane: Lane<Step> }): Promise<void> {
+async function receive(parts: WaysIn, { request, looking }: Order, { part, lane }: { part: Part; lane: Lane<Step> }): Promise<void> {
   const { target, out, signal } = part
+  const base = basePath(request.path)
+  if (base.endsWith('/..')) fail('invalid', `${base} does not end in a name`)
   let path = base
   using watch = patience({ world: parts.world, limitMs: request.timeoutMs ?? transferMs, signal, what: () => `${path} was written` })
   const files = await filesOf(parts, { target, via: request.via, signal })
@@ -97,12 +97,26 @@ async function receive(parts: WaysIn, { request, base, looking }: Order, { part,
     const { entry } = step
     path = placeOf(base, entry.path)
     const { type, mode, target: to = '' } = entry
-    if (type === 'directory') await watch.during((inTime) => files.makeDirectory(path, mode, { signal: inTime }))
-    else if (type === 'link') await watch.during((inTime) => files.makeLink(path, { target: to, overwrite: request.overwrite }, { signal: inTime }))
-    else await receiveFile({ path, file: { sizeBytes: entry.sizeBytes ?? 0, sha256: entry.sha256 ?? '', mode, overwrite: request.overwrite }, name: entry.path }, { ...part, files, lane, looking, watch, world: parts.world })
+    try {
+      if (type === 'directory') await watch.during((inTime) => files.makeDirectory(path, mode, { signal: inTime }))
+      else if (type === 'link') await watch.during((inTime) => files.makeLink(path, { target: to, overwrite: request.overwrite }, { signal: inTime }))
+      else await receiveFile({ path, file: { sizeBytes: entry.sizeBytes ?? 0, sha256: entry.sha256 ?? '', mode, overwrite: request.overwrite }, name: entry.path }, { ...part, files, lane, looking, watch, world: parts.world })
+    } catch (thrown) {
+      throw asTtError(thrown).code === 'exists' ? await inTheWay(thrown, { path, entry, files, watch }) : thrown
+    }
   }
   signal.throwIfAborted()
   out.tell({ type: 'exit', vm: target.vm, code: 0 })
+}
+
+/** What helps depends on what is there: nothing takes the place of a directory, and a directory takes the place of nothing. */
+async function inTheWay(refused: unknown, { path, entry, files, watch }: { path: string; entry: FileEntry; files: GuestFiles; watch: Patience }): Promise<TtError> {
+  // Whatever cannot be looked at is no directory.
+  const there = await watch.during((signal) => files.stat(path, { signal })).catch(() => undefined)
+  const said = (message: string, remedy: string) => new TtError({ code: 'exists', message, remedy }, refused)
+  if (entry.type === 'directory') return said(`there is something at ${path} already that is no directory`, 'remove it in the guest, or send the directory elsewhere by --to: a directory takes the place of nothing')
+  if (there?.type !== 'directory') return said(`there is something else at ${path} already`, 'say --overwrite to take its place, or send it elsewhere by --to')
+  return said(`there is a directory at ${path} already`, `nothing takes the place of a directory: ${entry.path === '' ? `say --to ${path}/ to put it in there` : 'send it elsewhere by --to'}, or remove that one in the guest`)
 }
 
 interface Receiving extends Part {

@@ -1,4 +1,3 @@
-import { posix } from 'node:path'
 import type { Channel, GuestFiles } from '../drivers/channel/channel.ts'
 import { fail } from '../model/errors.ts'
 import type { SessionRequest, Target } from '../model/session.ts'
@@ -20,12 +19,11 @@ export async function filesOf(parts: WaysIn, { target, via, signal }: { target: 
 export function placeOf(base: string, path: string): string {
   if (path === '') return base
   if (path.includes('\0') || path.split('/').some((part) => part === '' || part === '.' || part === '..')) fail('invalid', `${JSON.stringify(path.slice(0, 200))} is no path below what is sent`)
-  return posix.join(base, path)
+  return `${base === '/' ? '' : base}/${path}`
 }
 
-/** The path of a request as the guest is given it. */
+/** The path of a request as the guest is given it. What `..` means behind a link only the guest knows, so it stays. */
 export function basePath(path: string): string {
   if (!path.startsWith('/') || path.includes('\0')) fail('invalid', `${JSON.stringify(path.slice(0, 200))} is no absolute path`)
-  const clean = posix.normalize(path)
-  return clean === '/' ? clean : clean.replace(/\/+$/, '')
+  return `/${path.split('/').filter((name) => name !== '' && name !== '.').join('/')}`
 }

@@ -9,18 +9,26 @@ import { iso, unstuck, type VmParts, write } from './vm-parts.ts'
 const stopGraceMs = 10_000
 
 /** A running guest: opens its channel, says `booting` until it answers and `ready` then, and keeps its network as wanted. */
-export async function greet(parts: VmParts, { vm, engine, record, pid, trouble }: { vm: VmSpec; engine: Engine; record: VmRecord; pid?: number; trouble?: string }): Promise<void> {
+export async function greet(parts: VmParts, { vm, engine, record, found }: { vm: VmSpec; engine: Engine; record: VmRecord; found: Inspection }): Promise<void> {
+  const pid = found.state === 'running' ? found.pid : found.state === 'paused' ? record.pid : undefined
+  const trouble = troubleOf(found)
   const channel = parts.guests.meet(vm.id, engine, record.ways ?? parts.images.get(vm.image)?.spec.ways ?? [])
   if (channel && !parts.guests.answered(vm.id)) await parts.breathe() // One that answers at once is ready without a step between.
   // Before it counts as ready: whoever is told so finds his keys in it. That it does not take them does not make it silent.
   const [introduced] = await Promise.allSettled(parts.guests.answered(vm.id) ? [parts.guests.introduce(vm)] : [])
   const state = channel === undefined || parts.guests.answered(vm.id) ? 'ready' : 'booting'
   const guest = parts.guests.status(vm.id)
-  if (!(record.state === state && record.pid === pid && !record.halted && record.ran && sameGuest(record.guest, guest) && (record.stuck || record.problem?.message === trouble))) {
+  if (!(record.state === state && record.pid === pid && !record.halted && record.ran && sameGuest(record.guest, guest) && (record.stuck || record.problem?.message === trouble?.message))) {
     const { problem: _problem, halted: _halted, pid: _pid, guest: _guest, ...rest } = unstuck(record)
-    await write(parts, vm.id, { ...rest, state, since: record.state === state ? record.since : iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }), ...(guest ? { guest } : {}), ...(trouble === undefined ? {} : { problem: { code: 'exhausted', message: trouble } }) })
+    await write(parts, vm.id, { ...rest, state, since: record.state === state ? record.since : iso(parts.world), ran: true, ...(pid === undefined ? {} : { pid }), ...(guest ? { guest } : {}), ...(trouble ? { problem: trouble } : {}) })
   }
   if (introduced?.status === 'rejected') throw asTtError(introduced.reason)
+}
+
+/** What keeps a guest from going on that has not ended. */
+function troubleOf(found: Inspection): Problem | undefined {
+  if (found.state === 'running') return found.trouble === undefined ? undefined : { code: 'exhausted', message: found.trouble }
+  return found.state === 'paused' ? { code: 'unavailable', message: 'it is paused: its processors stand still until whoever paused it lets it go on' } : undefined
 }
 
 const sameGuest = (one: GuestStatus | undefined, other: GuestStatus | undefined) =>

@@ -33,8 +33,7 @@ export async function start(parts: VmParts, { vm, engine, signal }: { vm: VmSpec
     const started = await (parts.starts.get(vm.engine) as Gate).pass(async () => !unwanted() && (await engine.start(plan), true))
     if (!started) return
     parts.tries.delete(vm.id)
-    const found = await engine.inspect(vm.id)
-    await greet(parts, { vm, engine, record, pid: found.state === 'running' ? found.pid : undefined })
+    await greet(parts, { vm, engine, record, found: await engine.inspect(vm.id) })
   } catch (thrown) {
     if (signal.aborted) throw thrown // The server stops: nothing is wrong with the VM.
     await giveUpOrRetry(parts, vm, thrown)

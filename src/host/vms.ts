@@ -105,10 +105,8 @@ async function turn(parts: VmParts, id: string, signal: AbortSignal): Promise<vo
   const follows = record !== undefined && !running && record.state !== 'failed' // What failed may have no place yet.
   if (vm.stopped) return halt(parts, { vm, engine, record: follows ? await linked(record) : record, found })
   const make = () => (parts.makes.get(vm.engine) as Gate).pass(() => start(parts, { vm, engine, signal }))
-  if (found.state === 'running' && record) {
-    return greet(parts, { vm, engine, record: await linked(record), pid: found.pid, trouble: found.trouble })
-  }
-  if (found.state === 'running') return destroyLocal(parts, id).then(make)
+  if (running && record) return greet(parts, { vm, engine, record: await linked(record), found })
+  if (running) return destroyLocal(parts, id).then(make)
   if (record === undefined || record.state === 'starting' || record.halted || record.boot !== parts.boot || ((record.state === 'stopped' || record.state === 'failed') && again)) return make()
   if (record.state === 'booting' || record.state === 'ready') return mourn(parts, { vm, record, found })
   await linked(record) // One that ended by itself keeps its place until it is started again or goes.

@@ -65,6 +65,8 @@ export interface Plan {
   seed?: Record<string, string>
   /** Names of virtio-serial ports to offer; `dial` opens them. */
   ports: string[]
+  /** The guest has an agent that takes large pieces of files from a disk: engines with such a window show it to the guest. */
+  window?: boolean
   /** The unprivileged user that runs this VM alone, or undefined where the server itself is not root. */
   uid?: number
   /** Engine options from the image, checked by the engine. */

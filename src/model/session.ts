@@ -142,7 +142,7 @@ export type SessionFrame =
   | { /** The file is whole: its sha256, as the guest has read it. */ type: 'entry-end'; vm: string; sha256: string }
   | { /** Of a `push` or `import`: the caller's last entry is wanted from this byte on; all of its bytes if it is there already. */ type: 'wants'; vm?: string; host?: string; offset: number }
   | { /** How far something long is. */ type: 'progress'; vm?: string; host?: string; what: string; doneBytes: number; totalBytes?: number }
-  | { /** A line for people while something long works. */ type: 'note'; host?: string; text: string }
+  | { /** A line for people while something long works. */ type: 'note'; vm?: string; host?: string; text: string }
   | { type: 'leak'; host: string; leak: Leak; /** It was taken away. */ fixed?: boolean }
   | { type: 'finding'; host: string; finding: Finding }
   | { type: 'event'; event: CloudEvent }

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { sha256 } from '../../src/base/sha256.ts'
 import { patternOf } from '../../src/model/transfer.ts'
 import { inNamespace, type Said, type ServerGround, serverGround } from './ground.ts'
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 interface Results {
   results: { vm: string; bytes: number; movedBytes: number; seconds: number; code?: number; problem?: { code: string } }[]

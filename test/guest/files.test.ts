@@ -5,9 +5,11 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statS
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { after, before, describe, it } from 'node:test'
+import { sha256 } from '../../src/base/sha256.ts'
 import { filesContract } from '../../src/drivers/channel/files.contract.ts'
-import { fetched, isCode, iterate, newFile, noise, put, sha256 } from '../../src/drivers/channel/files-ground.ts'
+import { fetched, isCode, iterate, newFile, noise, put } from '../../src/drivers/channel/files-ground.ts'
 import type { GuestFiles } from '../../src/drivers/channel/channel.ts'
+import { followed } from '../../src/host/transfer-get.ts'
 import { calledAgent } from './local-agent.ts'
 
 filesContract({
@@ -78,6 +80,33 @@ describe('files of the agent, seen from the guest', () => {
       await assert.rejects(files.makeDirectory(join(dir, 'd'), 0o755), isCode('denied'))
       await assert.rejects(files.makeDirectory(dir, 0o777), isCode('denied'))
       await assert.rejects(files.makeLink(join(dir, 'l'), { target: 'x' }), isCode('denied'))
+    })
+  })
+
+  describe('a link that is fetched', () => {
+    const led = async (path: string) => (await fetched(files, (await followed(files, path, AbortSignal.timeout(10_000))).path)).bytes.toString()
+    it('leads where the guest would go, also from below a linked directory', async () => {
+      const dir = fresh()
+      mkdirSync(join(dir, 'real/deep'), { recursive: true })
+      for (const [path, text] of [['data', 'wrong'], ['real/data', 'right'], ['real/deep/data', 'deep']] as const) writeFileSync(join(dir, path), text)
+      const links = { short: 'real/deep', 'real/deep/up': '../data', 'real/deep/again': '../../short/up', 'real/deep/whole': join(dir, 'short/again'), 'real/deep/slashes': './/..///data', 'real/deep/same': 'data' }
+      for (const [name, target] of Object.entries(links)) symlinkSync(target, join(dir, name))
+      for (const path of ['short/up', 'short/again', 'short/whole', 'short/slashes', 'short/../data', 'short/same']) assert.equal(await led(`${dir}/${path}`), readFileSync(`${dir}/${path}`, 'utf8'), path)
+      assert.equal(await led(`${dir}/short/up`), 'right')
+      symlinkSync('../real/', join(dir, 'real/deep/directory'))
+      symlinkSync('../data/', join(dir, 'real/deep/no-directory'))
+      symlinkSync('../none', join(dir, 'real/deep/dangling'))
+      // What `..` means is seen by the system only; a join would work it out by itself.
+      assert.equal((await followed(files, `${dir}/short/../deep`, AbortSignal.timeout(10_000))).entry.type, 'directory')
+      for (const name of ['directory', 'no-directory', 'dangling']) await assert.rejects(followed(files, `${dir}/short/${name}`, AbortSignal.timeout(10_000)), isCode('not_found'), name)
+    })
+    it('is followed as often as Linux does it, and not without an end', async () => {
+      const dir = fresh()
+      writeFileSync(join(dir, 'link-0'), 'the end')
+      for (let n = 1; n <= 41; n++) symlinkSync(`link-${n - 1}`, join(dir, `link-${n}`))
+      symlinkSync('round', join(dir, 'round'))
+      assert.equal(await led(join(dir, 'link-40')), 'the end')
+      for (const name of ['link-41', 'round']) await assert.rejects(led(join(dir, name)), isCode('failed'))
     })
   })
 

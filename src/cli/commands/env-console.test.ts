@@ -19,6 +19,11 @@ test('a guest that ends ends it, with its status', async () => {
   assert.match(err, /\(keyboard given back\)tt: demo.0: the VM has stopped \(unavailable\)/)
 })
 
+test('what there is to say of the guest stands on a line of its own, as the terminal is raw', async () => {
+  const { err, out } = await rehearse('env console demo', { frames: [...talks, { type: 'note', vm: 'demo.0', text: 'demo.0: it is busy' }, { type: 'exit', vm: 'demo.0', code: 0 }], keys: [] })
+  assert.deepEqual([out, err], ['login: ', 'Ctrl-] leaves.\r\n\r\ndemo.0: it is busy\r\n(keyboard given back)'])
+})
+
 test('the name of a VM is understood', async () => {
   const { cloud } = await rehearse('env console demo.3 --scrollback 1m', { frames: [{ type: 'exit', vm: 'demo.3', code: 0 }], keys: [] })
   assert.deepEqual(cloud.opened, [{ type: 'console', vms: { envs: ['demo'], indices: [3] }, scrollbackBytes: 1_048_576 }])

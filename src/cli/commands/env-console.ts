@@ -10,7 +10,7 @@ import { keyboardOf } from '../vm-terminal.ts'
 export const console: Action = {
   operands: [{ name: 'NAME[.INDEX]', of: 'vm' }],
   flags: [...selectionFlags, { long: 'scrollback', value: 'BYTES', about: 'So much of what was said before comes first: 64k, 1m, or 0 for nothing', default: '64k' }],
-  details: ['Keys go to the guest as they are, Ctrl-C too. Ctrl-] leaves. Several may look at one line and type at the same time. It needs a terminal; to only look, also without one, use `tt env logs --follow`; to send bytes from a program, use the API.'],
+  details: ['Keys go to the guest as they are, Ctrl-C too. Ctrl-] leaves. Several may look at one line and type at the same time. Of a VM that is stopped it shows what was said, and ends. It needs a terminal; to only look, also without one, use `tt env logs --follow`; to send bytes from a program, use the API.'],
   examples: [{ line: 'tt env console demo.0', about: 'the serial line of demo.0' }],
   async run(invocation) {
     const { given, terminal, call } = invocation

@@ -3,7 +3,7 @@ import { shown } from '../../model/names.ts'
 import type { Part, SessionFrame } from '../../model/session.ts'
 import { type Landing, landing, partsOf } from '../get-landing.ts'
 import type { Action } from '../invocation.ts'
-import type { LocalFiles } from '../local-files.ts'
+import { checkNamed, type LocalFiles } from '../local-files.ts'
 import { board } from '../transfer-board.ts'
 import { type Tally, tally } from '../transfer-tally.ts'
 import { framesOf } from '../vm-frames.ts'
@@ -98,6 +98,7 @@ async function targetsOf(files: LocalFiles, names: readonly string[], { to, path
   const base = path.replace(/\/+$/, '').split('/').at(-1) || 'root'
   if (base === '.' || base === '..') fail('invalid', `--file is ${shown(path)}, whose last name is none`)
   const there = to === undefined ? undefined : await files.stat(to, { follow: true })
+  if (to !== undefined && !there) checkNamed(to)
   if (to !== undefined && only !== undefined && names.length === 1 && there?.type !== 'directory' && !to.endsWith('/')) return new Map([[only, to]])
   if (there && there.type !== 'directory') fail('invalid', `--to is ${shown(to ?? '')}, which is no directory, and there is more than one VM`)
   if (to !== undefined && !there) await files.makeDirectory(to)
@@ -108,5 +109,5 @@ async function checkFree(files: LocalFiles, targets: ReadonlyMap<string, string>
   const taken: string[] = []
   for (const target of targets.values()) if (await files.stat(target)) taken.push(target)
   const [first] = taken
-  if (first !== undefined) fail('exists', `${first} is there already${taken.length > 1 ? `, and ${taken.length - 1} more` : ''}: nothing was fetched`, { remedy: 'fetch it to another place by --to, or say --overwrite' })
+  if (first !== undefined) fail('exists', `${first} is there already${taken.length > 1 ? `, and ${taken.length - 1} more` : ''}: nothing was fetched`, { remedy: 'fetch it to another place by --to, or say --overwrite: a file replaces a file, and a directory fills up a directory' })
 }

@@ -11,7 +11,7 @@ import { isOneAtMost, oneOrMore, selectionFlags, selectionOf } from '../vm-selec
 export const logs: Action = {
   operands: [{ name: 'NAME[.INDEX]', many: true, of: 'vm' }],
   flags: [...selectionFlags, { long: 'follow', short: 'f', about: 'Go on with what comes; of several VMs line by line, behind their names' }],
-  details: ['The serial line shows what the kernel and the first programs of a guest say, also where no command can be run. Of one VM its bytes are passed on as they are. With --json there is one document at the end: {"logs":[{"vm","text"}]}, with "textBase64" for what is not UTF-8, and "problem" where there is no log.'],
+  details: ['The serial line shows what the kernel and the first programs of a guest say, also where no command can be run, and of a VM that is stopped what it said before; --follow ends there, and where the VM stops. Of one VM its bytes are passed on as they are. With --json there is one document at the end: {"logs":[{"vm","text"}]}, with "textBase64" for what is not UTF-8, and "problem" where there is no log.'],
   examples: [
     { line: 'tt env logs demo.0', about: 'how demo.0 booted' },
     { line: 'tt env logs demo -f', about: 'all of them, as they go' },

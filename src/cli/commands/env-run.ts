@@ -25,7 +25,7 @@ export const run: Action = {
   ],
   details: [
     'It runs in all VMs at the same time, and in none if one of the ENVs does not exist. If that is one VM, its output is passed on byte by byte as it comes, so that it can stand in a pipe. If there are several, the output of each is shown whole under a headline once it has ended, standard output and standard error apart; --stream shows lines as they come instead. With --json there is one document at the end: {"results":[{"vm","image","address","code" or "signal" or "problem","stdout","stderr"}]}, and output that is not UTF-8 stands under stdoutBase64 and stderrBase64.',
-    'Standard input is passed on only with --stdin, to every VM at the same time, the slowest setting the pace: so a loop that reads lines does not lose them to a command in it. There is no limit of time unless --time-out sets one; a VM that is over it is named, and the others are shown.',
+    'Standard input is passed on only with --stdin, to every VM at the same time, the slowest setting the pace: so a loop that reads lines does not lose them to a command in it. There is no limit of time unless --time-out sets one; a VM that is over it is named, and the others are shown. A guest that falls silent meanwhile, as one that hangs or is paused, is named on standard error, and so is its return; its command is waited for all the same, as long as --time-out lets it.',
     'The exit status is the highest of all: that of the command in a guest, 128 and the number of the signal that killed it, or, for a VM that could not run it, that of the error, such as 10 where the VM has no agent. So it is 0 only if the command ran in every VM and every one said 0.',
   ],
   examples: [

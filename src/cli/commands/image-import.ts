@@ -5,7 +5,7 @@ import { shown } from '../../model/names.ts'
 import type { ImageOrder, Session, SessionFrame, SessionInput } from '../../model/session.ts'
 import { numberOf, partsOf, wholeNumber } from '../flag-values.ts'
 import type { Action, Invocation } from '../invocation.ts'
-import type { LocalFiles } from '../local-files.ts'
+import { absent, type LocalFiles } from '../local-files.ts'
 import { progress, type Progress } from '../progress.ts'
 import { digestOf } from '../push-source.ts'
 import { visible } from '../text.ts'
@@ -135,7 +135,7 @@ interface Announced {
 /** The file with its sha256, which is what the servers look for it by. */
 async function announced({ terminal, call }: Invocation, { path, order, bar }: { path: string; order: ImageOrder; bar: Progress }): Promise<Announced> {
   const files = await terminal.files()
-  const found = (await files.stat(path, { follow: true })) ?? fail('not_found', `there is no file ${path}`)
+  const found = (await files.stat(path, { follow: true })) ?? absent(path, 'file')
   if (found.type !== 'file') fail('invalid', `${path} is no file`)
   const { sizeBytes } = found
   const seen: LocalFiles = { ...files, read: (file, from) => counted(files.read(file, from), (done) => bar.show(`${order.name}: reading ${share(done, sizeBytes)}`)) }

@@ -72,18 +72,18 @@ export interface ChannelFeatures {
 }
 
 /**
- * Files of a guest, by absolute paths. Bytes are streamed and never held whole. Refusals: `not_found`, `exists`, `denied`, `invalid` (a directory where a file is wanted, …), `exhausted` (no space),
+ * Files of a guest, by absolute paths, which the guest reads as its system does: links on the way are followed, and `..` leads out of where they lead. Bytes are streamed and never held whole. Refusals: `not_found`, `exists`, `denied`, `invalid` (a directory where a file is wanted, …), `exhausted` (no space),
  * each with the guest's reason.
  */
 export interface GuestFiles {
-  /** What is at the path, links not followed; undefined if nothing. Its `path` is empty, its `sha256` absent. */
+  /** What is at the path, a link there not followed; undefined if nothing. Its `path` is empty, its `sha256` absent. */
   stat(path: string, call?: Call): Promise<FileEntry | undefined>
   /** What is in a directory, one level; `path` of each is its name. In no order. */
   list(path: string, call?: Call): AsyncIterable<FileEntry>
   /** The sha256 of the file's first bytes, of all without `bytes`; undefined if it has not so many. */
   digest(path: string, options?: { bytes?: number }, call?: Call): Promise<string | undefined>
   /** The file's bytes from `offset` on, as they are read. Resolves with the sha256 of the whole file as it was read, what is before the offset included. */
-  read(path: string, options: { offset?: number; output(bytes: Uint8Array): void | Promise<void> }, call?: Call): Promise<{ sha256: string }>
+  read(path: string, options: { offset?: number; /** As far as it is known, of the whole file. */ sizeBytes?: number; output(bytes: Uint8Array): void | Promise<void> }, call?: Call): Promise<{ sha256: string }>
   /**
    * How much of a file with this content lies there from an earlier `write` that broke off. All of it if the very file is at the path already, whose mode it then is given.
    * Refuses with `exists` if something else is there, unless `overwrite`; a directory is never overwritten.
@@ -134,6 +134,8 @@ export interface Guest {
   id: string
   /** Opens a stream to the guest's port of this name (our agent's, without one); called again after a break. */
   dial(call?: Call, portName?: string): Promise<Duplex>
+  /** A file that the guest sees as a disk with the serial number `tt-window`, as an engine's `window` says; undefined if there is none. */
+  window?(): Promise<string | undefined>
   /** Where a port of the guest is reached by TCP from this host; undefined while it has no address. */
   address(port: number): { host: string; port: number } | undefined
   /** Known to this host alone, 32 bytes, the same over restarts: by it the guest knows us again. */

@@ -59,6 +59,18 @@ export function entries(ground: FilesGround): void {
         assert.equal((await ground.files.stat(path))?.mode, mode)
       }
     })
+    it('is found behind links, and `..` leads out of where they lead', async () => {
+      const dir = await ground.fresh()
+      const { files } = ground
+      for (const name of ['real', 'real/deep']) await files.makeDirectory(`${dir}/${name}`, 0o755)
+      await files.makeLink(`${dir}/short`, { target: 'real/deep' })
+      await put(files, `${dir}/there`, Buffer.from('beside the link'))
+      await put(files, `${dir}/short/../there`, Buffer.from('above the directory'))
+      for (const path of ['real/there', 'short/../there', 'short/.././there', 'short//../../short/../there']) assert.equal((await fetched(files, `${dir}/${path}`)).bytes.toString(), 'above the directory', path)
+      assert.equal((await fetched(files, `${dir}/there`)).bytes.toString(), 'beside the link')
+      assert.deepEqual((await listed(files, `${dir}/short/..`)).map(({ path }) => path), ['deep', 'there'])
+      assert.deepEqual([(await files.stat(`${dir}/short/..`))?.type, (await files.stat(`${dir}/short`))?.type], ['directory', 'link'])
+    })
     it('a link may be made again, and another in its place if that is wished', async () => {
       const path = `${await ground.fresh()}/l`
       await ground.files.makeLink(path, { target: 'one' })

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256 } from '../../base/sha256.ts'
 import { TtError } from '../../model/errors.ts'
 import type { FileEntry } from '../../model/session.ts'
 import type { Channel, GuestFiles, NewFile } from './channel.ts'
@@ -46,7 +46,6 @@ export async function* iterate(pieces: Iterable<Uint8Array>): AsyncIterable<Uint
   yield* pieces
 }
 
-export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 export const newFile = (bytes: Uint8Array, mode = 0o644): NewFile => ({ sizeBytes: bytes.length, sha256: sha256(bytes), mode })
 
 /** Writes a file in one go, as it is offered first. */

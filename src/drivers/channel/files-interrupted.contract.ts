@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { sha256 } from '../../base/sha256.ts'
 import { TtError } from '../../model/errors.ts'
-import { fetched, type FilesGround, isCode, iterate, newFile, noise, put, sha256 } from './files-ground.ts'
+import { fetched, type FilesGround, isCode, iterate, newFile, noise, put } from './files-ground.ts'
 import { refusesAll } from './files-refused.contract.ts'
 
 /** What breaks off in the middle, and goes on from there. A part of `filesContract`. */

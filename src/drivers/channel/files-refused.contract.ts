@@ -10,21 +10,21 @@ export function refusals(ground: FilesGround): void {
     const write = (path: string, overwrite = false) => ground.files.write(path, { ...newFile(bytes), overwrite, offset: 0 }, iterate([bytes]))
     const offer = (path: string, overwrite = false) => ground.files.offer(path, { ...newFile(bytes), overwrite })
 
+    const refusesReads = async (code: string, { file, directory }: { file: string; directory: string }) => {
+      for (const read of [() => fetched(ground.files, file), () => ground.files.digest(file), () => Array.fromAsync(ground.files.list(directory))]) await assert.rejects(read, isCode(code))
+    }
+
     it('what is not there is not_found', async () => {
       const path = `${await ground.fresh()}/none`
       const { files } = ground
-      await assert.rejects(fetched(files, path), isCode('not_found'))
-      await assert.rejects(files.digest(path), isCode('not_found'))
-      await assert.rejects(Array.fromAsync(files.list(path)), isCode('not_found'))
+      await refusesReads('not_found', { file: path, directory: path })
       for (const refused of [() => offer(`${path}/f`), () => write(`${path}/f`), () => files.makeDirectory(`${path}/d`, 0o755), () => files.makeLink(`${path}/l`, { target: 'x' })])
         await assert.rejects(refused, isCode('not_found'))
     })
     it('a directory where a file is wanted, and the other way round, is invalid', async () => {
       const dir = await ground.fresh()
       await put(ground.files, `${dir}/f`, bytes)
-      await assert.rejects(fetched(ground.files, dir), isCode('invalid'))
-      await assert.rejects(ground.files.digest(dir), isCode('invalid'))
-      await assert.rejects(Array.fromAsync(ground.files.list(`${dir}/f`)), isCode('invalid'))
+      await refusesReads('invalid', { file: dir, directory: `${dir}/f` })
       await assert.rejects(write(`${dir}/f/x`), isCode('invalid'))
     })
     it('[F12] a directory is never overwritten', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { hasher, sha256 } from '../../base/sha256.ts'
 import type { NewFile } from './channel.ts'
 import { entries } from './files-entries.contract.ts'
-import { fetched, type FilesGround, type FilesUnderTest, iterate, newFile, noise, pieces, put, sha256 } from './files-ground.ts'
+import { fetched, type FilesGround, type FilesUnderTest, iterate, newFile, noise, pieces, put } from './files-ground.ts'
 import { interruptions } from './files-interrupted.contract.ts'
 import { offers } from './files-offered.contract.ts'
 import { refusals } from './files-refused.contract.ts'
@@ -87,14 +87,14 @@ function contents(ground: FilesGround): void {
     it('[F13] are as many as there are: a large file goes and comes', async () => {
       const path = `${await ground.fresh()}/large`
       const size = ground.under.longBytes ?? 50_000_000
-      const all = createHash('sha256')
+      const all = hasher()
       for (const piece of pieces(size)) all.update(piece)
-      const file: NewFile = { sizeBytes: size, sha256: all.digest('hex'), mode: 0o600 }
+      const file: NewFile = { sizeBytes: size, sha256: all.hex(), mode: 0o600 }
       assert.equal(await ground.files.offer(path, file), 0)
       await ground.files.write(path, { ...file, offset: 0 }, iterate(pieces(size)))
-      const heard = createHash('sha256')
-      const { sha256 } = await ground.files.read(path, { output: (bytes) => void heard.update(bytes) })
-      assert.deepEqual([heard.digest('hex'), sha256], [file.sha256, file.sha256])
+      const heard = hasher()
+      const { sha256: told } = await ground.files.read(path, { output: heard.update })
+      assert.deepEqual([heard.hex(), told], [file.sha256, file.sha256])
     })
     it('go and come at the same time, with commands between', async () => {
       const dir = await ground.fresh()

@@ -40,6 +40,11 @@ export interface Engine extends AsyncDisposable {
   watch(call: Call): AsyncIterable<string>
   /** With `features.dial`: an exclusive byte stream to the guest's port of this name. `not_ready` if the guest is not running, `conflict` if it is taken. */
   dial?(id: string, portName: string, call?: Call): Promise<Duplex>
+  /**
+   * With `features.window`, for guests whose plan asks for it: a file of this host that the guest sees as a disk with the serial number `tt-window`, by whose blocks both hand large pieces to each other;
+   * what one side writes the other reads at once. Its first and last MiB are left as they are: there a guest's system would look for partitions and file systems. Undefined where the guest has none.
+   */
+  window?(id: string): Promise<string | undefined>
   /** With `features.console`: the serial line. Reading does not take it from others; the past comes from `logs`. */
   console?(id: string, call?: Call): Promise<Duplex>
   /** With `features.screen`, for guests that have one: a connection to their screen in the RFB protocol (VNC). `unsupported` for those that have none. */
@@ -79,6 +84,7 @@ export interface EngineFeatures {
   /** Kinds of network card it can open. */
   nics: readonly ('tap' | 'user' | 'none')[]
   dial: boolean
+  window: boolean
   console: boolean
   logs: boolean
   screen: boolean

@@ -94,7 +94,7 @@ export const fake: EngineFactory = async (home, options) => {
   }
 
   return {
-    features: { accel: 'none', limits: 'none: its guests use nothing', simulated: true, archs, boots: ['kernel', 'disk'], nics: ['tap', 'user', 'none'], dial: false, console: true, logs: true, screen: false, channel: true, pause: false, save: false, replaceDisk: false },
+    features: { accel: 'none', limits: 'none: its guests use nothing', simulated: true, archs, boots: ['kernel', 'disk'], nics: ['tap', 'user', 'none'], dial: false, window: false, console: true, logs: true, screen: false, channel: true, pause: false, save: false, replaceDisk: false },
     images: [micro],
     probe: async () => ({ usable: true, version: '1' }),
     async start(plan, call) {

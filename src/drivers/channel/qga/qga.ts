@@ -1,9 +1,12 @@
+import { arrival } from '../../../base/arrival.ts'
 import { background } from '../../../base/background.ts'
+import { nap } from '../../../base/nap.ts'
 import { deadline } from '../../../base/world.ts'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import { type Channel, type ChannelFactory, qgaPort } from '../channel.ts'
 import { shellTextOf } from '../shell-text.ts'
+import { within } from '../within.ts'
 import { conversation, type Conversation } from './conversation.ts'
 import { execute, outputLimitBytes } from './execution.ts'
 
@@ -18,15 +21,14 @@ const askedMs = 10_000
 export const qga: ChannelFactory = ({ dial, world, log }): Channel => {
   const closing = new AbortController()
   const work = background((_, fault) => log.error('the guest agent is dialled no more', { fault: String(fault) }))
-  const waiting = new Set<{ resolve: (agent: Conversation) => void; reject: (why: unknown) => void }>()
+  const next = arrival<Conversation>({ reasonOf: asTtError })
+  const rest = nap(world)
   let current: Conversation | undefined
-  let hurry: (() => void) | undefined
 
   const close = (why: TtError) => {
     if (closing.signal.aborted) return
     closing.abort(why)
-    for (const one of waiting) one.reject(why)
-    waiting.clear()
+    next.refuse(why)
   }
   const keepDialling = async (signal: AbortSignal) => {
     let pause = pauseMs.first
@@ -37,8 +39,7 @@ export const qga: ChannelFactory = ({ dial, world, log }): Channel => {
         current = await conversation(stream, { world, patienceMs: patience, signal })
         log.debug('the guest agent answers')
         ;[pause, patience] = [pauseMs.first, patienceMs.first]
-        for (const one of waiting) one.resolve(current)
-        waiting.clear()
+        next.give(current)
         const stop = () => current?.end()
         signal.addEventListener('abort', stop, { once: true })
         if (signal.aborted) stop()
@@ -50,29 +51,20 @@ export const qga: ChannelFactory = ({ dial, world, log }): Channel => {
         patience = Math.min(patience * 2, patienceMs.last)
       }
       current = undefined
-      await rest(waiting.size > 0 ? Math.min(pause, pauseMs.wanted) : pause, signal)
+      await rest.take(next.awaited ? Math.min(pause, pauseMs.wanted) : pause, signal)
       pause = Math.min(pause * 2, pauseMs.last)
     }
-  }
-  const rest = async (ms: number, signal: AbortSignal) => {
-    const wake = new AbortController()
-    hurry = () => wake.abort()
-    await world.sleep(ms, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
-    hurry = undefined
   }
   const reached = (call?: Call): Promise<Conversation> => {
     if (call?.signal?.aborted) return Promise.reject(asTtError(call.signal.reason))
     if (closing.signal.aborted) return Promise.reject(closing.signal.reason as TtError)
     if (current && !current.over) return Promise.resolve(current)
-    hurry?.()
-    const { promise, resolve, reject } = Promise.withResolvers<Conversation>()
-    const one = { resolve, reject }
-    waiting.add(one)
-    return within(promise, call).finally(() => waiting.delete(one))
+    rest.wake()
+    return next.wait(call?.signal)
   }
   const ping = async (call?: Call): Promise<void> => {
     const agent = await reached(call)
-    await within(agent.ask('guest-ping'), call)
+    await within(agent.ask('guest-ping'), call?.signal)
   }
 
   work.run('dial', keepDialling)
@@ -104,26 +96,11 @@ export const qga: ChannelFactory = ({ dial, world, log }): Channel => {
       const agent = await reached(call)
       const running = execute(command, options, { agent, world, closed: closing.signal, call })
       running.catch(() => undefined) // It ends its command in the guest after its caller has left.
-      return within(running, call, closing.signal)
+      return within(running, call?.signal, closing.signal)
     },
     async [Symbol.asyncDispose]() {
       close(new TtError({ code: 'unavailable', message: 'the channel to the guest was closed' }))
       await work[Symbol.asyncDispose]()
     },
   }
-}
-
-/** The promise, unless the call or the channel ends first. */
-function within<T>(promise: Promise<T>, call?: Call, closed?: AbortSignal): Promise<T> {
-  const { promise: cut, reject } = Promise.withResolvers<never>()
-  const give = () => reject(asTtError(call?.signal?.reason))
-  const end = () => reject(closed?.reason)
-  call?.signal?.addEventListener('abort', give, { once: true })
-  closed?.addEventListener('abort', end, { once: true })
-  if (call?.signal?.aborted) give()
-  if (closed?.aborted) end()
-  return Promise.race([promise, cut]).finally(() => {
-    call?.signal?.removeEventListener('abort', give)
-    closed?.removeEventListener('abort', end)
-  })
 }

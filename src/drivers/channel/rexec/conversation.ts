@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream'
+import { arrival } from '../../../base/arrival.ts'
 import { background } from '../../../base/background.ts'
+import { nap } from '../../../base/nap.ts'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Beat, Guest } from '../channel.ts'
@@ -14,6 +16,8 @@ import { answer } from './protocol.ts'
 export interface Conversation extends AsyncDisposable {
   readonly closed: AbortSignal
   ready(call?: Call): Promise<void>
+  /** What the agent said of itself when it was met last: `window` of `window=vdb`. */
+  fact(name: string): string | undefined
   exchange: Converse
   beats(call: Call): AsyncIterable<Beat>
 }
@@ -29,10 +33,11 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
   const closing = new AbortController()
   const work = background((_, fault) => log.error('the channel stopped dialling', { fault: String(fault) }))
   const pending = new Map<number, Pick<Exchange<unknown>, 'frame' | 'lose'>>()
-  const waiting = new Set<{ resolve: () => void; reject: (why: unknown) => void }>()
+  const upAgain = arrival<void>({ reasonOf })
+  const rest = nap(world)
   const heart = beats()
   let current: Link | undefined
-  let hurry: (() => void) | undefined
+  let known = new Map<string, string>()
   let lastId = 0
 
   const nextId = (): number => {
@@ -45,11 +50,6 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
     pending.clear()
     for (const one of lost) one.lose(why)
   }
-  const refuseWaiting = (why: TtError) => {
-    const refused = [...waiting]
-    waiting.clear()
-    for (const one of refused) one.reject(why)
-  }
 
   /** Speaks over the stream until it ends; how long it was up, and why it ended. */
   const converse = (stream: Duplex, patience: number): Promise<{ upMs: number; end: LinkEnd }> => {
@@ -58,9 +58,9 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
     const owner = {
       up: (facts: Map<string, string>) => {
         upAt = world.ticks()
+        known = facts
         log.debug('the guest answers', { agent: facts.get('agent'), boot: facts.get('boot') })
-        for (const one of waiting) one.resolve()
-        waiting.clear()
+        upAgain.give()
       },
       frame: (type: number, id: number, payload: Buffer) => {
         if (type !== answer.beat) pending.get(id)?.frame(type, payload)
@@ -95,13 +95,13 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
         else if (end.why === 'silent') patience = Math.min(patience * 2, patienceMs.last)
         if (upMs >= steadyMs || end.why === 'silent') pause = dialPauseMs.first
         if (end.why === 'broken') log.warn('the guest broke the protocol', { fault: end.fault })
-        if (end.why === 'foreign') refuseWaiting(new TtError({ code: 'unsupported', message: `the agent in the guest speaks ${end.fault}`, remedy: 'build the image anew' }))
+        if (end.why === 'foreign') upAgain.refuse(new TtError({ code: 'unsupported', message: `the agent in the guest speaks ${end.fault}`, remedy: 'build the image anew' }))
         if (end.why === 'stranger') {
           log.warn('the guest takes us for a stranger')
-          refuseWaiting(new TtError({ code: 'denied', message: 'the guest knows another host, and takes nothing from this one', remedy: 'restart it: a guest that boots takes the key of the first host that greets it' }))
+          upAgain.refuse(new TtError({ code: 'denied', message: 'the guest knows another host, and takes nothing from this one', remedy: 'restart it: a guest that boots takes the key of the first host that greets it' }))
         }
       }
-      await rest(waiting.size > 0 ? Math.min(pause, dialPauseMs.wanted) : pause, signal)
+      await rest.take(upAgain.awaited ? Math.min(pause, dialPauseMs.wanted) : pause, signal)
       pause = Math.min(pause * 2, dialPauseMs.last)
     }
   }
@@ -114,25 +114,11 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
     }
   }
 
-  /** Waits, or until somebody is in need of the guest. */
-  const rest = async (ms: number, signal: AbortSignal) => {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const wake = () => resolve()
-    const stop = world.after(ms, wake)
-    signal.addEventListener('abort', wake)
-    if (signal.aborted) wake()
-    hurry = wake
-    await promise
-    hurry = undefined
-    signal.removeEventListener('abort', wake)
-    stop()
-  }
-
   const close = (why: TtError) => {
     if (closing.signal.aborted) return
     closing.abort(why)
     loseAll(why)
-    refuseWaiting(why)
+    upAgain.refuse(why)
     current?.end()
   }
 
@@ -140,22 +126,15 @@ export function conversation({ dial, world, log, secret }: Guest): Conversation 
     if (call?.signal?.aborted) return Promise.reject(reasonOf(call.signal.reason))
     if (current?.up) return Promise.resolve()
     if (closing.signal.aborted) return Promise.reject(closing.signal.reason as TtError)
-    hurry?.()
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const one = { resolve, reject }
-    waiting.add(one)
-    const give = () => {
-      waiting.delete(one)
-      reject(reasonOf(call?.signal?.reason))
-    }
-    call?.signal?.addEventListener('abort', give, { once: true })
-    return promise.finally(() => call?.signal?.removeEventListener('abort', give))
+    rest.wake() // Somebody is in need of the guest.
+    return upAgain.wait(call?.signal)
   }
 
   work.run('dial', keepDialling)
   return {
     closed: closing.signal,
     ready,
+    fact: (name) => known.get(name),
     beats: ({ signal }) => heart.hear(signal, closing.signal),
     async exchange(begin, call) {
       if (call?.signal?.aborted) throw reasonOf(call.signal.reason)

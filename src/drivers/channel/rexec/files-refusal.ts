@@ -23,6 +23,7 @@ const refusals: Record<string, [code: ErrorCode, message: string]> = {
   EBUSY: ['conflict', 'the same file is being written by somebody else'],
   'ESTALE offset': ['conflict', 'what was there of it is no more'],
   EBADMSG: ['failed', 'the bytes that arrived have another sha256; nothing is left of them'],
+  'EBADMSG window': ['failed', 'bytes arrived that are not those that were sent; what came before them is kept'],
   'ENODATA size': ['failed', 'fewer bytes came than were announced'],
   'EMSGSIZE size': ['failed', 'more bytes came than were announced'],
   'ENODATA shrunk': ['failed', 'the file became shorter while it was read'],
@@ -30,10 +31,12 @@ const refusals: Record<string, [code: ErrorCode, message: string]> = {
 }
 
 const remedies: Partial<Record<string, string>> = {
+  'EEXIST directory': 'take another path, or remove the directory in the guest',
   EEXIST: 'allow it to be overwritten, or take another path',
   ENOSPC: 'free space in the guest, or give it a larger disk',
   'ESTALE offset': 'send it again',
   EBUSY: 'wait until that is over',
+  'EBADMSG window': 'send it again',
 }
 
 /** What `ENOENT open` (the errno and the step that failed) says of the path. */

@@ -129,6 +129,15 @@ describe('rexec: files of a guest that does what the test says', () => {
         await asked
       })
   }
+  it('what is in the way is told with what helps: a directory is never overwritten', async () => {
+    await using own = await ground()
+    for (const [said, remedy] of [['EEXIST name', /allow it to be overwritten/], ['EEXIST directory', /^(?!.*overwritten).*remove the directory/]] as const) {
+      const asked = calls['write']?.(own.files)
+      const { id } = await own.guest.next(ask.file)
+      own.guest.say({ type: answer.stderr, id, payload: Buffer.from(said) }, exit(id, 1))
+      await assert.rejects(asked ?? Promise.resolve(), (error) => isCode('exists')(error) && remedy.test((error as TtError).remedy ?? ''))
+    }
+  })
   it('an offer of more than there is, a digest that is none and a list that breaks off are failed', async () => {
     await using own = await ground()
     const eleven = Buffer.alloc(8)

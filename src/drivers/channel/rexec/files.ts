@@ -9,7 +9,9 @@ import { execution } from './execution.ts'
 import { entryReader } from './files-entry.ts'
 import { claimOf, type FilesOrder, operations, orderOf } from './files-order.ts'
 import { filesRefusalOf } from './files-refusal.ts'
+import { type Aside, intoWindow, leastBytes, outOfWindow } from './files-window.ts'
 import { ask } from './protocol.ts'
+import type { Lease, Window } from './window.ts'
 
 /** No answer is longer: an entry with its name and its target. */
 const answerLimitBytes = 8192
@@ -20,12 +22,14 @@ const entriesAhead = 1000
 interface Streams {
   stdin?: AsyncIterable<Uint8Array>
   output?(bytes: Uint8Array): void | Promise<void>
+  /** The guest's process for it has ended; by this reason, if it refused. */
+  ended?(reason?: string): void
 }
 
 /** The files of the guest that is spoken with: each operation is a process there, which has input, output, credit and an end as a command has. */
-export function guestFiles(exchange: Converse, world: World): GuestFiles {
+export function guestFiles(exchange: Converse, { world, window }: { world: World; window: Window }): GuestFiles {
   /** What the guest answers when it is done. */
-  const perform = async (order: FilesOrder, { stdin, output }: Streams, call?: Call): Promise<Buffer> => {
+  const perform = async (order: FilesOrder, { stdin, output, ended }: Streams, call?: Call): Promise<Buffer> => {
     const { path } = order
     const said: Uint8Array[] = []
     let saidBytes = 0
@@ -37,9 +41,19 @@ export function guestFiles(exchange: Converse, world: World): GuestFiles {
     }
     const what = { type: ask.file, body: orderOf(order), command: { argv: ['(an operation on files)'] }, options: { stdin, output: hear } }
     const exit = await exchange((wire) => execution(what, { wire, world }, call), call)
+    ended?.(exit.code === 1 ? Buffer.concat(said).toString('latin1', 0, 64) : undefined)
     if (exit.code === 0) return Buffer.concat(said)
     if (exit.code === 1) throw filesRefusalOf(Buffer.concat(said), path)
     return fail('failed', `the agent's process in the guest ended with ${exit.signal ?? exit.code} before it was done`, { subject: path })
+  }
+
+  /** Its bytes go by the window; by the port goes only what is said of them. */
+  const performBeside = async (order: FilesOrder, { lease, aside }: { lease: Lease; aside: Aside }, call?: Call): Promise<void> => {
+    const ended = (reason = '') => {
+      lease.settled()
+      if (reason.endsWith(' window')) window.distrust()
+    }
+    await perform({ ...order, key: lease.key }, { ...aside, ended }, call)
   }
 
   return {
@@ -78,7 +92,13 @@ export function guestFiles(exchange: Converse, world: World): GuestFiles {
       if (answer.length === 0 && bytes !== undefined) return undefined
       return digestOf(answer, path)
     },
-    async read(path, { offset, output }, call) {
+    async read(path, { offset = 0, output, sizeBytes = 0 }, call) {
+      await using lease = offset === 0 && sizeBytes >= leastBytes ? await window.lease() : undefined
+      if (lease) {
+        const aside = outOfWindow(lease, { output, path, distrust: window.distrust })
+        await performBeside({ operation: operations.read, path }, { lease, aside }, call)
+        return { sha256: aside.sha256() }
+      }
       return { sha256: digestOf(await perform({ operation: operations.read, path, offset }, { output }, call), path) }
     },
     async offer(path, file, call) {
@@ -88,7 +108,10 @@ export function guestFiles(exchange: Converse, world: World): GuestFiles {
     },
     async write(path, { offset, ...file }, bytes, call) {
       if (offset > file.sizeBytes) fail('invalid', `the offset ${offset} is beyond the end at ${file.sizeBytes}`, { subject: path })
-      await perform({ operation: operations.write, path, offset, ...claimOf(file) }, { stdin: bytes }, call)
+      const order = { operation: operations.write, path, offset, ...claimOf(file) }
+      await using lease = offset === 0 && file.sizeBytes >= leastBytes ? await window.lease() : undefined
+      if (lease) await performBeside(order, { lease, aside: intoWindow(lease, { ...file, bytes, path }) }, call)
+      else await perform(order, { stdin: bytes }, call)
     },
     async makeDirectory(path, mode, call) {
       await perform({ operation: operations.directory, path, mode }, {}, call)

@@ -6,6 +6,7 @@ import { identification } from './identity.ts'
 import { inquiry } from './inquiry.ts'
 import { answer, ask } from './protocol.ts'
 import { requestOf } from './request.ts'
+import { window } from './window.ts'
 
 const haltGraceMs = 2000
 
@@ -28,7 +29,7 @@ export const rexec: ChannelFactory = (guest): Channel => {
       await talk.exchange((wire) => begin(wire, call), call)
     },
     beats: talk.beats,
-    files: guestFiles(talk.exchange, world),
+    files: guestFiles(talk.exchange, { world, window: window(async () => (talk.fact('window') ? guest.window?.() : undefined), world) }),
     [Symbol.asyncDispose]: talk[Symbol.asyncDispose],
   }
 }

@@ -1,4 +1,6 @@
+import { arrival } from '../../../base/arrival.ts'
 import { background } from '../../../base/background.ts'
+import { type Nap, nap } from '../../../base/nap.ts'
 import { gate } from '../../../base/queue.ts'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, problemOf, TtError } from '../../../model/errors.ts'
@@ -32,15 +34,15 @@ export function connection(guest: Guest): Connection {
   const { world, log } = guest
   const closing = new AbortController()
   const work = background((what, fault) => log.error('ssh to a guest ended', { what, fault: String(fault) }))
-  const waiting = new Set<{ resolve: (login: Login) => void; reject: (why: unknown) => void }>()
-  const breaks = new Set<() => void>()
+  let lastFault: TtError | undefined
+  const up = arrival<Login>({ reasonOf: (reason) => withReason(asTtError(reason), lastFault) })
+  const breaks = arrival<void>({ reasonOf: asTtError })
+  const rest = nap(world)
   const others = new Set<Login>()
-  const queue: (() => void)[] = []
+  const queue: Nap[] = []
   let main: Login | undefined
   const logins = gate(loginsAtOnce)
   let opening = 0
-  let hurry: (() => void) | undefined
-  let lastFault: TtError | undefined
   const hostKey = lazily(() => hostKeyOf(guest))
 
   const keepConnected = async (signal: AbortSignal) => {
@@ -50,52 +52,33 @@ export function connection(guest: Guest): Connection {
         main = await login(guest, await hostKey(), signal)
         lastFault = undefined
         const since = world.ticks()
-        for (const one of waiting) one.resolve(main)
-        waiting.clear()
+        up.give(main)
+        next()
         const why = await main.ended
         main = undefined
         if (world.ticks() - since > steadyMs) pause = pauseMs.first
         log.debug('ssh to the guest broke', { why })
-        for (const tell of breaks) tell()
-        breaks.clear()
+        breaks.give()
       } catch (thrown) {
         if (signal.aborted) return
         lastFault = asTtError(thrown)
         // What waiting does not mend is told at once.
-        if (lastFault.code === 'unsupported' || (lastFault.code === 'denied' && lastFault.remedy !== undefined)) {
-          for (const one of waiting) one.reject(lastFault)
-          waiting.clear()
-        }
+        if (lastFault.code === 'unsupported' || (lastFault.code === 'denied' && lastFault.remedy !== undefined)) up.refuse(lastFault)
       }
-      await rest(lastFault?.code === 'denied' ? pauseMs.denied : waiting.size > 0 ? Math.min(pause, pauseMs.wanted) : pause, signal)
+      await rest.take(lastFault?.code === 'denied' ? pauseMs.denied : up.awaited ? Math.min(pause, pauseMs.wanted) : pause, signal)
       pause = Math.min(pause * 2, pauseMs.last)
     }
-  }
-  /** Waits, or until somebody is in need of the guest. */
-  const rest = async (ms: number, signal: AbortSignal) => {
-    const wake = new AbortController()
-    hurry = () => wake.abort()
-    await world.sleep(ms, AbortSignal.any([signal, wake.signal])).catch(() => undefined)
-    hurry = undefined
   }
 
   const ready = (call?: Call): Promise<Login> => {
     if (call?.signal?.aborted) return Promise.reject(asTtError(call.signal.reason))
     if (closing.signal.aborted) return Promise.reject(closing.signal.reason as TtError)
     if (main && !main.over) return Promise.resolve(main)
-    if (lastFault?.code !== 'denied') hurry?.()
-    const { promise, resolve, reject } = Promise.withResolvers<Login>()
-    const one = { resolve, reject }
-    const give = () => reject(withReason(asTtError(call?.signal?.reason), lastFault))
-    waiting.add(one)
-    call?.signal?.addEventListener('abort', give, { once: true })
-    return promise.finally(() => {
-      waiting.delete(one)
-      call?.signal?.removeEventListener('abort', give)
-    })
+    if (lastFault?.code !== 'denied') rest.wake()
+    return up.wait(call?.signal)
   }
 
-  const next = () => queue.shift()?.()
+  const next = () => queue.shift()?.wake()
   const another = async (call?: Call): Promise<Login> => {
     opening++
     try {
@@ -138,27 +121,22 @@ export function connection(guest: Guest): Connection {
     made.busy++
     return made
   }
-  /** Waits until some command has ended. */
-  const turn = (call?: Call): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const go = () => {
-        call?.signal?.removeEventListener('abort', give)
-        resolve()
-      }
-      const give = () => {
-        queue.splice(queue.indexOf(go), 1)
-        reject(asTtError(call?.signal?.reason))
-      }
-      call?.signal?.addEventListener('abort', give, { once: true })
-      queue.push(go)
-    })
+  /** Waits until some command has ended, and not for long: none may run. */
+  const turn = async (call?: Call): Promise<void> => {
+    const own = nap(world)
+    queue.push(own)
+    const signal = call?.signal ? AbortSignal.any([call.signal, closing.signal]) : closing.signal
+    await own.take(pauseMs.wanted, signal)
+    if (queue.includes(own)) queue.splice(queue.indexOf(own), 1)
+    else if (signal.aborted) next() // It was its turn, and is another's now.
+    if (signal.aborted) throw asTtError(signal.reason)
+  }
 
   const close = () => {
     if (closing.signal.aborted) return
     const why = new TtError({ code: 'unavailable', message: 'the channel to the guest was closed' })
     closing.abort(why)
-    for (const one of waiting) one.reject(why)
-    waiting.clear()
+    up.refuse(why)
   }
 
   work.run('ssh', keepConnected)
@@ -172,17 +150,12 @@ export function connection(guest: Guest): Connection {
       else if (one.busy === 0 && one !== main) leaveIdle(one)
       next()
     },
-    broken: (call) =>
-      new Promise((resolve) => {
-        breaks.add(resolve)
-        call.signal?.addEventListener('abort', () => (breaks.delete(resolve), resolve()), { once: true })
-      }),
+    broken: (call) => breaks.wait(call.signal).catch(() => undefined),
     close,
     async [Symbol.asyncDispose]() {
       close()
       main?.end()
       for (const one of others) one.end()
-      for (let go = queue.shift(); go; go = queue.shift()) go()
       await work[Symbol.asyncDispose]()
     },
   }

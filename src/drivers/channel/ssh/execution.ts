@@ -1,20 +1,19 @@
 import { constants } from 'node:os'
-import type { Readable } from 'node:stream'
-import type { ClientChannel, PseudoTtyOptions } from 'ssh2'
+import type { ClientChannel } from 'ssh2'
 import { randomHex, type World } from '../../../base/world.ts'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { interpreterOf } from '../../../model/script.ts'
-import { header } from './header.ts'
-import type { Login } from './login.ts'
-import { posix, reading, shellTextOf } from '../shell-text.ts'
+import { carried, forget } from './carried.ts'
+import { hearing } from './hearing.ts'
+import { isFull, type Login } from './login.ts'
+import { reading, shellTextOf } from '../shell-text.ts'
+import { within } from '../within.ts'
 
 /** How long what was ended is waited for: a guest that is frozen would never tell. */
 const killPatienceMs = 3000
-/** What a command left in the background may hold its output for so long after its end, if it says nothing. */
-const afterlifeMs = 1000
 /** What runs in a terminal may take so long to end once it was hung up. */
 const hangUpMs = 1000
 const refusedStart = "the guest's server of ssh does not take the command"
@@ -22,142 +21,94 @@ const refusedStart = "the guest's server of ssh does not take the command"
 export const isRefusedStart = (fault: Error): boolean => fault.message.startsWith(refusedStart)
 const defaultTerm = 'xterm-256color'
 
+export interface Place {
+  login: Login
+  world: World
+  closed: AbortSignal
+  /** Runs a few words of a POSIX shell in the guest, over this connection or another. */
+  aside(text: string): Promise<void>
+}
+
 /** One command over a connection, from its channel to its end. */
-export async function execute(command: Command, options: ExecOptions, { login, world, closed, call }: { login: Login; world: World; closed: AbortSignal; call?: Call }): Promise<Exit> {
+export async function execute(command: Command, options: ExecOptions, { login, world, closed, aside, call }: Place & { call?: Call }): Promise<Exit> {
   const { tty, env, cwd } = options
+  const fates = [call?.signal, closed]
+  for (const fate of fates) if (fate?.aborted) throw asTtError(fate.reason)
   const mark = `tt-${randomHex(world, 12)}`
   const asked = shellTextOf(command, { env, cwd, mark, headerTo: tty ? 'stdout' : 'stderr' })
-  const pty: PseudoTtyOptions | undefined = tty && { cols: tty.columns, rows: tty.rows, term: tty.term ?? defaultTerm }
-  const text = asked.carried === undefined ? asked.text : reading(await carried(login, asked.carried), asked.text)
-  if (call?.signal?.aborted) throw asTtError(call.signal.reason)
-  const channel = await login.exec(text, pty).catch((fault: Error) => fail('unavailable', `${refusedStart}: ${fault.message}`, { cause: fault }))
+  const file = asked.carried === undefined ? undefined : await carried(login, asked.carried, { world, signals: fates }).catch((fault: unknown) => refused(login, fault))
+  const heard = hearing(options, { mark, login, world })
+  const opening = login.exec(file === undefined ? asked.text : reading(file, asked.text), { pty: tty && { cols: tty.columns, rows: tty.rows, term: tty.term ?? defaultTerm }, begun: heard.begin })
+  if (file !== undefined) opening.catch(() => forget(login, file))
 
-  const line = header(mark)
+  const over = new AbortController()
   const { promise: failed, reject: breakOff } = Promise.withResolvers<never>()
   failed.catch(() => undefined)
-  const over = new AbortController()
-  let exit: Exit | undefined
-  let lastHeard = world.ticks()
-  let holding = 0
-  /** What the guest said of it in the header: its process. */
-  let pid: string | undefined
-  line.said.then((said) => (pid = /^\d{1,10}$/.exec(said)?.[0])).catch(breakOff)
-
   const signalled = async (name: string): Promise<void> => {
-    const [of = pid] = pid === undefined ? [await Promise.race([line.said, failed])] : []
-    if (of === undefined || !/^\d{1,10}$/.test(of)) return
+    const [pid] = /^\d{1,10}$/.exec((await heard.said) ?? '') ?? []
     const short = name.slice(3)
     // The group it leads, or itself where it leads none.
-    const helper = await login.exec(posix(`kill -${short} -${of} 2>/dev/null || kill -${short} ${of} 2>/dev/null; true`))
-    helper.resume().stderr.resume()
-    helper.end()
+    if (pid !== undefined) await aside(`kill -${short} -${pid} 2>/dev/null || kill -${short} ${pid} 2>/dev/null; true`)
   }
-  const read = async (name: 'stdout' | 'stderr', from: Readable) => {
-    const hasLine = name === (tty ? 'stdout' : 'stderr')
-    // Destroyed at the end of its output, as is usual, a channel would be closed before Dropbear says how the command ended.
-    for await (const piece of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      lastHeard = world.ticks()
-      const own = hasLine ? line.take(piece) : piece
-      if (!own || own.length === 0) continue
-      holding++
-      await options.output(name, own)
-      holding--
-      lastHeard = world.ticks()
-    }
+  const follow = async (): Promise<Exit> => {
+    const channel = await opening.catch((fault: unknown) => refused(login, fault))
+    // A terminal echoes what is typed at once, and that is to come after the line that is taken away.
+    const feeding = (tty ? heard.said : Promise.resolve()).then(() => feed(channel, options, { over: over.signal, hangUp: () => hangUp(signalled, channel, world) }))
+    feeding.catch(breakOff)
+    passOn(options.signals, over.signal, signalled).catch(breakOff)
+    resize(options.sizes, over.signal, channel).catch(breakOff)
+    const how = await heard.ended
+    if (how === 'broken') throw lost()
+    if (!heard.exit) return Promise.race([login.ended.then(() => Promise.reject(lost())), world.sleep(killPatienceMs).then(() => fail('failed', 'the guest did not say how the command ended'))])
+    refuseUnstarted(await heard.said, heard.exit, { command, cwd })
+    return heard.exit
   }
-  const { promise: ended, resolve: end } = Promise.withResolvers<'closed' | 'quiet'>()
-  const hearExit = (code?: number | null, signal?: string) => {
-    if (code === undefined) return
-    if (exit) return
-    exit = code === null ? { signal: signal ?? 'SIGKILL' } : { code }
-    // OpenSSH may tell the end before it has read the last of the output: the quiet counts from here.
-    lastHeard = world.ticks()
-    watchAfterlife().catch(breakOff)
+  /** Also what has been asked for and not begun yet: it is ended as soon as it can be. */
+  const kill = async () => {
+    await opening
+    await signalled('SIGKILL')
+    await heard.ended
   }
-  channel.on('exit', hearExit)
-  channel.on('close', (code?: number | null, signal?: string) => {
-    // Of a command that was over before anybody listened the end is told here only.
-    hearExit(code, signal)
-    end('closed')
-  })
-  const watchAfterlife = async () => {
-    while (!over.signal.aborted) {
-      const before = lastHeard
-      await world.sleep(Math.max(10, afterlifeMs - (world.ticks() - lastHeard)))
-      // A busy machine is quiet too: what was read of the command before an answer to something asked later has come by then.
-      if (lastHeard === before) await answered(login).catch(() => undefined)
-      if (holding === 0 && lastHeard === before && channel.readableLength + channel.stderr.readableLength === 0) return end('quiet')
-    }
-  }
-  const reads = Promise.all([read('stdout', channel), read('stderr', channel.stderr)])
-  reads.catch(breakOff)
 
-  // What comes after is dropped, but taken: a stream without a listener for its errors would end the server.
-  channel.on('error', () => undefined)
-  channel.stderr.on('error', () => undefined)
-  // A terminal echoes what is typed at once, and that is to come after the line that is taken away.
-  const feeding = (tty ? Promise.race([line.said, ended]) : Promise.resolve()).then(() => feed(channel, options, { over: over.signal, hangUp: () => hangUp(signalled, channel, world) }))
-  feeding.catch(breakOff)
-  const signals = passOn(options.signals, over.signal, signalled)
-  signals.catch(breakOff)
-  const sizes = resize(options.sizes, over.signal, channel)
-  sizes.catch(breakOff)
-  const abort = () => breakOff(asTtError(call?.signal?.reason))
-  const close = () => breakOff(closed.reason)
-  call?.signal?.addEventListener('abort', abort, { once: true })
-  closed.addEventListener('abort', close, { once: true })
-  if (call?.signal?.aborted) abort()
-  if (closed.aborted) close()
-
+  let ending: Promise<unknown> | undefined
   try {
-    const how = await Promise.race([ended, failed])
-    // All has come then, but may be with a reader that takes its time.
-    if (exit === undefined || how === 'closed') await Promise.race([reads, failed])
-    const said = await Promise.race([line.said, world.sleep(0).then(() => undefined)])
-    refuseUnstarted(said, command, cwd)
-    if (exit) return exit
-    if (login.over) throw lost()
-    return await Promise.race([login.ended.then(() => Promise.reject(lost())), world.sleep(killPatienceMs).then(() => fail('failed', 'the guest did not say how the command ended'))])
+    return await within(Promise.race([follow(), failed]), ...fates)
   } catch (thrown) {
-    if (!exit && !login.over) await Promise.race([signalled('SIGKILL').then(() => ended).catch(() => undefined), world.sleep(killPatienceMs)])
+    over.abort()
+    heard.leave()
+    if (!heard.exit && !login.over) {
+      ending = kill().catch(() => undefined)
+      await Promise.race([ending, world.sleep(killPatienceMs)])
+    }
     throw thrown
   } finally {
     over.abort()
-    call?.signal?.removeEventListener('abort', abort)
-    closed.removeEventListener('abort', close)
-    channel.close()
-    channel.destroy()
+    heard.leave()
+    const close = () => opening.then(drop).catch(() => undefined)
+    if (ending) ending.then(close).catch(() => undefined)
+    else void close()
   }
 }
 
-/** Waits until the server has answered something. One that takes a single command at a time is not asked. */
-async function answered({ room, over, exec }: Login): Promise<void> {
-  if (over || room === 1) return
-  const channel = await exec(posix('true'))
-  channel.end()
-  channel.stderr.resume()
-  await Array.fromAsync(channel)
+function drop(channel: ClientChannel): void {
+  channel.close()
+  channel.destroy()
+}
+
+/** Tells that a command was not begun. A connection that has no room for it has less than was thought. */
+function refused(login: Login, fault: unknown): never {
+  if (isFull(fault)) login.room = Math.max(0, Math.min(login.room, login.busy - 1))
+  if (fault instanceof TtError) throw fault
+  return fail('unavailable', `${refusedStart}: ${(fault as Error).message}`, { cause: fault })
 }
 
 const lost = () => new TtError({ code: 'unavailable', message: 'the connection to the guest broke while the command ran: whether it had an effect is not known' })
 
-function refuseUnstarted(said: string | undefined, command: Command, cwd?: string): void {
+function refuseUnstarted(said: string | undefined, { code, signal }: Exit, { command, cwd }: { command: Command; cwd?: string }): void {
   if (said === 'cwd') fail('failed', `the guest cannot enter the directory '${cwd?.slice(0, 200)}'`)
   if (said === 'none') fail('not_found', `the guest has no program '${(command.argv?.[0] ?? interpreterOf(command.script ?? '')?.program ?? '/bin/sh').slice(0, 200)}'`)
+  if (said === undefined) fail('failed', `the command was not begun: what the guest runs for its root in place of a shell ended with ${signal ?? code}`, { remedy: "see the login shell of root in the guest, and the settings of its server of ssh (ForceCommand)" })
 }
-
-/** Puts a text into a file of the guest that only root can read; gives its path. */
-async function carried(login: Login, text: string): Promise<string> {
-  const channel = await login.exec(posix('umask 077; f=$(mktemp "${TMPDIR:-/tmp}/.tt-XXXXXXXX") && cat >"$f" && echo "$f"'))
-  channel.end(text)
-  channel.stderr.resume()
-  let said = ''
-  for await (const piece of channel as AsyncIterable<Buffer>) said = (said + piece.toString('latin1')).slice(-4096)
-  const path = said.trim().split('\n').at(-1) ?? ''
-  if (!/^\/[\x21-\x7e]+$/.test(path)) fail('failed', 'the guest has no room for a long command in its directory of temporary files')
-  return path
-}
-
 /** What is typed, or given as input, as fast as the guest takes it. */
 async function feed(channel: ClientChannel, { stdin, tty }: ExecOptions, { over, hangUp }: { over: AbortSignal; hangUp: () => Promise<void> }): Promise<void> {
   if (!stdin) {
@@ -165,15 +116,23 @@ async function feed(channel: ClientChannel, { stdin, tty }: ExecOptions, { over,
     return
   }
   for await (const piece of until(stdin, over)) {
-    if (channel.write(piece)) continue
-    await new Promise<void>((resolve) => {
-      channel.once('drain', resolve).once('close', resolve)
-      over.addEventListener('abort', () => resolve(), { once: true })
-    })
+    if (!channel.write(piece)) await drained(channel, over)
   }
   if (over.aborted) return
   if (tty) await hangUp()
   else channel.end()
+}
+
+/** Waits until more can be written, or never will. */
+async function drained(channel: ClientChannel, over: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const go = () => resolve()
+  channel.once('drain', go).once('close', go)
+  over.addEventListener('abort', go, { once: true })
+  if (over.aborted) go()
+  await promise
+  channel.off('drain', go).off('close', go)
+  over.removeEventListener('abort', go)
 }
 
 /** A window that is closed: what runs in the terminal is told so, and then it is gone. */

@@ -1,17 +1,20 @@
 import { createHash } from 'node:crypto'
 import type { Stats } from 'ssh2'
 import type { Call } from '../../../model/call.ts'
+import { randomHex, type World } from '../../../base/world.ts'
 import { asTtError, fail } from '../../../model/errors.ts'
 import type { Exit, FileEntry } from '../../../model/session.ts'
 import type { GuestFiles, NewFile } from '../channel.ts'
 import { checkMode, checkNewFile, checkPath, checkTarget, refused } from './file-checks.ts'
 import { arriving, departing } from './file-bytes.ts'
-import type { Sftp } from './sftp.ts'
+import { isPart, partOf, parts, strangePartOf } from './file-parts.ts'
+import { codeOf, type Sftp, status } from './sftp.ts'
 
 /** Digests of files up to this are worked out here, of larger ones in the guest. */
 const smallBytes = 256 << 10
 
 export interface FilesOver {
+  world: World
   sftp(call?: Call): Promise<Sftp>
   /** Runs a program in the guest; what it wrote. */
   run(argv: string[], call?: Call): Promise<{ stdout: string; exit: Exit }>
@@ -19,6 +22,7 @@ export interface FilesOver {
 
 /** Files of a guest by sftp, and their digests by its `sha256sum`. A file is written beside its place, under a hidden name that says what it is to be. */
 export function sshFiles(over: FilesOver): GuestFiles {
+  const unfinished = parts(over)
   const begin = async (path: string, call?: Call): Promise<Sftp> => {
     checkPath(path)
     if (call?.signal?.aborted) throw asTtError(call.signal.reason)
@@ -69,7 +73,7 @@ export function sshFiles(over: FilesOver): GuestFiles {
       if (!found.isDirectory()) fail('invalid', `'${path}' in the guest is no directory`, { subject: path })
       try {
         for await (const { filename, attrs } of sftp.list(path)) {
-          if (filename === '.' || filename === '..') continue
+          if (filename === '.' || filename === '..' || isPart(filename)) continue
           const entry = await entryOf(sftp, `${path}/${filename}`, filename, attrs)
           if (entry) yield entry
         }
@@ -105,30 +109,50 @@ export function sshFiles(over: FilesOver): GuestFiles {
           return wanted.sizeBytes
         }
         if ((await place(sftp, path, wanted.overwrite ?? false)) === 'taken') taken(path)
-        const part = await sftp.lstat(partOf(path, wanted))
-        return part?.isFile() && part.size <= wanted.sizeBytes ? part.size : 0
+        const has = (await unfinished.size(sftp, partOf(path, wanted), call)) ?? 0
+        if (has > wanted.sizeBytes) return 0
+        // One that is whole but has no name yet wants its last byte once more, and with it the name.
+        return Math.min(has, Math.max(0, wanted.sizeBytes - 1))
       })
     },
     async write(path, { offset, ...wanted }, bytes, call) {
       checkNewFile(path, wanted)
       if (!Number.isInteger(offset) || offset < 0 || offset > wanted.sizeBytes) fail('invalid', `a file of ${wanted.sizeBytes} bytes cannot be written from ${offset} on`, { subject: path })
       const sftp = await begin(path, call)
-      await refused(path, async () => {
+      const part = partOf(path, wanted)
+      const writing = async () => {
         const there = await place(sftp, path, wanted.overwrite ?? false)
         if ((there === 'taken' || offset === wanted.sizeBytes) && (await isSame(sftp, path, wanted, call))) return sftp.chmod(path, wanted.mode)
         if (there === 'taken') taken(path)
-        const part = partOf(path, wanted)
-        const had = await sftp.lstat(part)
-        if (offset > 0 && (had?.size ?? 0) < offset) fail('failed', `what was written of '${path}' is gone`, { subject: path, remedy: 'begin anew' })
-        const sha256 = await departing(sftp, part, { offset, isThere: had !== undefined, sizeBytes: wanted.sizeBytes, bytes })
-        const whole = sha256 ?? (await digest(sftp, part, wanted.sizeBytes, call))
-        if (whole !== wanted.sha256) {
-          await sftp.unlink(part)
-          fail('failed', `the bytes of '${path}' have another sha256 than was said`, { subject: path })
+        if (offset > 0) {
+          const has = await unfinished.size(sftp, part, call)
+          if (has === undefined) await unfinished.remove(sftp, part)
+          if (has === undefined || has < offset) fail('failed', `what was written of '${path}' is gone`, { subject: path, remedy: 'begin anew' })
         }
-        await sftp.chmod(part, wanted.mode)
+        const handle = offset > 0 ? await unfinished.opened(sftp, part) : await unfinished.fresh(sftp, part)
+        try {
+          const { at, sha256 } = await departing(sftp, handle, { offset, sizeBytes: wanted.sizeBytes, bytes }).catch(async (fault: unknown) => {
+            // What the guest cannot write is taken away again: a full disk is not left full.
+            if (codeOf(fault) === status.failure) await sftp.unlink(part).catch(() => undefined)
+            throw fault
+          })
+          if (at < wanted.sizeBytes) fail('failed', `there were fewer bytes than the ${wanted.sizeBytes} that were said`, { subject: path })
+          const whole = at > wanted.sizeBytes ? undefined : (sha256 ?? (await digest(sftp, part, wanted.sizeBytes, call)))
+          if (whole !== wanted.sha256) {
+            await sftp.unlink(part)
+            fail('failed', whole === undefined ? `there were more bytes than the ${wanted.sizeBytes} that were said` : `the bytes of '${path}' have another sha256 than was said`, { subject: path })
+          }
+          // By what is open: the name may be somebody else's by now.
+          await sftp.chmodOpen(handle, wanted.mode)
+          await unfinished.tidy(sftp, part)
+        } finally {
+          await sftp.close(handle).catch(() => undefined)
+        }
         if (wanted.overwrite) await sftp.rename(part, path)
         else await sftp.link(part, path).catch(async (fault: unknown) => ((await sftp.lstat(path)) ? (await sftp.unlink(part), taken(path)) : Promise.reject(fault)))
+      }
+      await refused(path, () => unfinished.alone(part, writing, call)).catch((fault: unknown) => {
+        throw call?.signal?.aborted && fault === call.signal.reason ? asTtError(fault) : fault
       })
     },
     async makeDirectory(path, mode, call) {
@@ -158,8 +182,7 @@ export function sshFiles(over: FilesOver): GuestFiles {
         )
         if (made) return
         if (!overwrite) taken(path)
-        const beside = partOf(path, { sha256: target })
-        await sftp.unlink(beside).catch(() => undefined)
+        const beside = strangePartOf(path, randomHex(over.world, 16))
         await sftp.symlink(target, beside)
         await sftp.rename(beside, path)
       })
@@ -185,6 +208,3 @@ async function absentParent(sftp: Sftp, parent: string): Promise<never> {
   }
   return fail('not_found', `there is no directory '${parent}' in the guest`, { subject: parent })
 }
-
-/** The hidden name beside a place, under which a file with this content is written. */
-const partOf = (path: string, { sha256 }: { sha256: string }): string => `${path.slice(0, path.lastIndexOf('/') + 1)}.tt-${createHash('sha256').update(`${path.slice(path.lastIndexOf('/') + 1)}\0${sha256}`).digest('hex').slice(0, 32)}`

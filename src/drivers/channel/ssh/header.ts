@@ -1,3 +1,5 @@
+import { TtError } from '../../../model/errors.ts'
+
 /** Finds the one line that a command says before it begins, and passes on what comes after it; what a login shell said before is dropped. */
 export interface Header {
   /** What of the piece belongs to the command, if the line has come. */
@@ -28,7 +30,7 @@ export function header(mark: string): Header {
         before = Buffer.alloc(0)
         return rest
       }
-      if (before.length > limitBytes) reject(new Error('the guest does not begin with the command'))
+      if (before.length > limitBytes) reject(new TtError({ code: 'failed', message: "the login shell of the guest's root says too much before the command begins" }))
       return undefined
     },
   }

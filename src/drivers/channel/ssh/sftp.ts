@@ -1,8 +1,9 @@
 import type { Attributes, FileEntryWithStats, SFTPWrapper, Stats } from 'ssh2'
 import type { Call } from '../../../model/call.ts'
 import { asTtError, fail, TtError } from '../../../model/errors.ts'
+import { within } from '../within.ts'
 import type { Connection } from './connection.ts'
-import type { Login } from './login.ts'
+import { isFull, type Login } from './login.ts'
 
 /** The protocol of files over one connection, each step a promise that ends with its call and with the connection. */
 export interface Sftp {
@@ -18,6 +19,7 @@ export interface Sftp {
   write(handle: Buffer, at: number, bytes: Uint8Array): Promise<void>
   truncate(handle: Buffer, length: number): Promise<void>
   chmod(path: string, mode: number): Promise<void>
+  chmodOpen(handle: Buffer, mode: number): Promise<void>
   mkdir(path: string, mode: number): Promise<void>
   symlink(target: string, path: string): Promise<void>
   unlink(path: string): Promise<void>
@@ -30,21 +32,28 @@ export interface Sftp {
 /** What the protocol says of failures: https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02#section-7 */
 export const status = { eof: 1, noSuchFile: 2, denied: 3, failure: 4 } as const
 
-const sessions = new WeakMap<Login, Promise<SFTPWrapper>>()
+interface Session {
+  raw: SFTPWrapper
+  readonly over: boolean
+  /** What waits for an answer, and is told when none can come any more. */
+  readonly pending: Set<() => void>
+}
+
+const sessions = new WeakMap<Login, Promise<Session>>()
 
 /** Files of a guest whose server of ssh has the subsystem; it is opened once for a connection. */
 export async function sftpOver(connection: Connection, call?: Call): Promise<Sftp> {
   const login = await connection.ready(call)
   const opening = sessions.get(login) ?? opened(login)
   sessions.set(login, opening)
-  const raw = await opening.catch((fault: Error) => {
-    sessions.delete(login)
-    if (login.over) throw broken(fault)
+  opening.catch(() => sessions.get(login) === opening && sessions.delete(login))
+  const session = await within(opening, call?.signal).catch((fault: Error) => {
+    if (call?.signal?.aborted) throw fault
+    if (login.over) throw broken()
+    if (isFull(fault)) return fail('unavailable', "the guest's server of ssh has no room for files now: it allows no more over one connection", { cause: fault })
     return fail('unsupported', `the guest's server of ssh has no files to offer (sftp): ${fault.message}`, { remedy: 'install sftp-server in it, as the package openssh-sftp-server has it, or use another way in' })
   })
-  // Not a reaction for each on the end of the connection: that would hold what each has moved for as long as the connection lives.
-  const pending = new Set<() => void>()
-  login.ended.then(() => pending.forEach((end) => end())).catch(() => undefined)
+  const { raw, pending } = session
   /** Settles once, whatever is first: the answer, the end of the connection, or of the call. */
   const ask = <T>(what: (done: (fault: unknown, value?: T) => void) => void): Promise<T> =>
     new Promise((resolve, reject) => {
@@ -56,11 +65,11 @@ export async function sftpOver(connection: Connection, call?: Call): Promise<Sft
       const settle = (fault: unknown, value?: T) => {
         call?.signal?.removeEventListener('abort', give)
         pending.delete(end)
-        if (fault) reject(login.over || !isAnswer(fault) ? broken(fault) : fault)
+        if (fault) reject(session.over || login.over || !isAnswer(fault) ? broken(fault) : fault)
         else resolve(value as T)
       }
       if (call?.signal?.aborted) return give()
-      if (login.over) return reject(broken())
+      if (session.over || login.over) return reject(broken())
       call?.signal?.addEventListener('abort', give, { once: true })
       pending.add(end)
       try {
@@ -91,7 +100,7 @@ export async function sftpOver(connection: Connection, call?: Call): Promise<Sft
           yield* some
         }
       } finally {
-        if (!login.over) raw.close(handle, () => undefined)
+        if (!session.over && !login.over) raw.close(handle, () => undefined)
       }
     },
     open: (path, how) => ask<Buffer>((done) => raw.open(path, how as never, { mode: 0o600 } as Attributes, done)),
@@ -104,6 +113,7 @@ export async function sftpOver(connection: Connection, call?: Call): Promise<Sft
     write: (handle, at, bytes) => nothing((done) => raw.write(handle, bytes as Buffer, 0, bytes.length, at, done)),
     truncate: (handle, length) => nothing((done) => raw.fsetstat(handle, { size: length } as Attributes, done)),
     chmod: (path, mode) => nothing((done) => raw.setstat(path, { mode } as Attributes, done)),
+    chmodOpen: (handle, mode) => nothing((done) => raw.fsetstat(handle, { mode } as Attributes, done)),
     mkdir: (path, mode) => nothing((done) => raw.mkdir(path, { mode } as Attributes, done)),
     symlink: (target, path) => nothing((done) => raw.symlink(target, path, done)),
     unlink: (path) => nothing((done) => raw.unlink(path, done)),
@@ -112,16 +122,26 @@ export async function sftpOver(connection: Connection, call?: Call): Promise<Sft
   }
 }
 
-const opened = (login: Login): Promise<SFTPWrapper> =>
-  new Promise((resolve, reject) => {
-    login.ended.then((why) => reject(new Error(why))).catch(() => undefined)
-    login.client.sftp((fault, sftp) => {
-      if (fault) return reject(fault)
-      // What breaks it breaks its requests, which tell; without a listener it would end the server.
-      sftp.on('error', () => undefined)
-      resolve(sftp)
-    })
-  })
+async function opened(login: Login): Promise<Session> {
+  const pending = new Set<() => void>()
+  let over = false
+  // It may end without its connection, and what is asked after that is answered by nobody. Told once for all: what waits for the end of each would be held for as long as the connection lives.
+  const end = () => {
+    if (over) return
+    over = true
+    sessions.delete(login)
+    for (const tell of pending) tell()
+  }
+  const raw = await login.sftp(end)
+  login.ended.then(end).catch(() => undefined)
+  return {
+    raw,
+    pending,
+    get over() {
+      return over
+    },
+  }
+}
 
 export const codeOf = (fault: unknown): number | undefined => (fault instanceof Error && 'code' in fault && typeof fault.code === 'number' ? fault.code : undefined)
 

@@ -1,10 +1,12 @@
-import { asTtError, TtError } from '../../../model/errors.ts'
+import { TtError } from '../../../model/errors.ts'
 import type { Channel, ChannelFactory } from '../channel.ts'
 import { connection } from './connection.ts'
 import { execute, isRefusedStart } from './execution.ts'
 import { sshFiles } from './files.ts'
 import { sftpOver } from './sftp.ts'
 import { shellTextOf } from '../shell-text.ts'
+import { within } from '../within.ts'
+import { isFull, type Login } from './login.ts'
 
 const mostTries = 6
 
@@ -17,18 +19,28 @@ export const ssh: ChannelFactory = (guest): Channel => {
     shellTextOf(command, { ...options, mark: '', headerTo: 'stderr' }) // What cannot be is refused before anything is waited for.
     for (let tries = 1; ; tries++) {
       const login = await link.take(call)
-      const work = execute(command, options, { login, world, closed: link.closed, call })
+      const work = execute(command, options, { login, world, closed: link.closed, aside: (text) => aside(login, text), call })
       running.add(work)
       try {
         return await work
       } catch (thrown) {
-        // Refused before it was begun, by a connection that takes none any more: over another it may be.
-        if (!login.worn || tries === mostTries || !(thrown instanceof TtError) || thrown.code !== 'unavailable' || !isRefusedStart(thrown)) throw thrown
+        // Refused before it was begun, by a connection that takes none any more or no more than it has: over another it may be.
+        if ((!login.worn && !login.over && login.busy <= login.room) || tries === mostTries || !(thrown instanceof TtError) || thrown.code !== 'unavailable' || !isRefusedStart(thrown)) throw thrown
       } finally {
         running.delete(work)
         link.giveBack(login)
       }
     }
+  }
+  /** Over another connection where that one has no room, as one that carries a single command at a time. */
+  const aside = async (login: Login, text: string) => {
+    const full = await login.aside(text).then(
+      () => false,
+      (fault: unknown) => isFull(fault) || Promise.reject(fault),
+    )
+    if (!full) return
+    const other = await link.take()
+    await other.aside(text).finally(() => link.giveBack(other))
   }
   return {
     features: { tty: true, stdin: true, signals: true, files: true, identity: false, beats: false },
@@ -36,17 +48,12 @@ export const ssh: ChannelFactory = (guest): Channel => {
     ready: async (call) => void (await link.ready(call)),
     broken: link.broken,
     async ping(call) {
-      const { client, ended } = await link.ready(call)
-      const { promise, resolve, reject } = Promise.withResolvers<void>()
-      const give = () => reject(asTtError(call?.signal?.reason))
-      call?.signal?.addEventListener('abort', give, { once: true })
-      // A question that starts nothing, whatever the answer is: to end a forwarding that never was.
-      client.unforwardIn('127.0.0.1', 1, () => resolve())
-      ended.then(() => reject(new TtError({ code: 'unavailable', message: 'the connection to the guest broke' }))).catch(() => undefined)
-      await promise.finally(() => call?.signal?.removeEventListener('abort', give))
+      const login = await link.ready(call)
+      await within(login.ask(), call?.signal)
     },
     exec,
     files: sshFiles({
+      world,
       sftp: (call) => sftpOver(link, call),
       async run(argv, call) {
         let stdout = ''

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { posix } from 'node:path'
+import { hasher } from '../../../base/sha256.ts'
 import type { Call } from '../../../model/call.ts'
 import { fail, problemOf, TtError } from '../../../model/errors.ts'
 import type { FileEntry } from '../../../model/session.ts'
@@ -28,18 +28,22 @@ export function fakeFiles(id: string, disks: FakeDisks, run: Inside): GuestFiles
   }
   const nodeAt = (path: string): Node | undefined => disks.get(id, path) ?? (directories.includes(path) ? { type: 'directory', mode: path === '/tmp' ? 0o1777 : 0o755 } : undefined)
 
-  /** The path with every link on the way followed, its last part not. */
-  const placed = (path: string, hops = 0): string => {
-    const clean = posix.normalize(path).replace(/(?<=.)\/+$/, '')
-    if (clean === '/') return clean
-    const parent = placed(posix.dirname(clean), hops)
-    const node = nodeAt(parent) ?? fail('not_found', `there is no directory ${parent} in the guest`)
-    if (node.type === 'link') {
-      if (hops > 40) fail('failed', `too many links on the way to ${path}`)
-      return placed(posix.join(posix.resolve(posix.dirname(parent), node.target ?? ''), posix.basename(clean)), hops + 1)
+  /** The path with every link on the way followed, its last part not, as Linux does it. */
+  const placed = (path: string): string => {
+    const ahead = namesIn(path)
+    let place = '/'
+    for (let hops = 0, name = ahead.shift(); name !== undefined; name = ahead.shift()) {
+      const { type } = nodeAt(place) ?? fail('not_found', `there is no directory ${place} in the guest`)
+      if (type !== 'directory') fail('invalid', `${place} is no directory`)
+      const next = posix.join(place, name)
+      const node = nodeAt(next)
+      if (node?.type === 'link' && ahead.length > 0) {
+        if (++hops > 40) fail('invalid', `too many links on the way to ${path}`)
+        if (node.target?.startsWith('/')) place = '/'
+        ahead.unshift(...namesIn(node.target ?? ''))
+      } else place = next
     }
-    if (node.type !== 'directory') fail('invalid', `${parent} is no directory`)
-    return posix.join(parent, posix.basename(clean))
+    return place
   }
   const fileAt = (path: string): { node: Node; blob: string; sizeBytes: number } => {
     const node = nodeAt(placed(path)) ?? fail('not_found', `there is no ${path} in the guest`)
@@ -95,7 +99,7 @@ export function fakeFiles(id: string, disks: FakeDisks, run: Inside): GuestFiles
       inside(path, call, async (signal) => {
         const { blob, sizeBytes } = fileAt(path)
         if (offset > sizeBytes) fail('invalid', `it has ${sizeBytes} bytes, and none at ${offset}`)
-        const hash = createHash('sha256')
+        const hash = hasher()
         let at = 0
         for await (const piece of blobs.read(blob)) {
           signal.throwIfAborted()
@@ -104,7 +108,7 @@ export function fakeFiles(id: string, disks: FakeDisks, run: Inside): GuestFiles
           at += piece.length
           if (before < piece.length) await output(piece.subarray(before))
         }
-        return { sha256: hash.digest('hex') }
+        return { sha256: hash.hex() }
       }),
     offer: (path, file, call) =>
       inside(path, call, async () => {
@@ -133,7 +137,7 @@ export function fakeFiles(id: string, disks: FakeDisks, run: Inside): GuestFiles
         await disks.put(id, partAt, part)
         if (offset > blobs.sizeOf(blob)) fail('invalid', `of this file only ${blobs.sizeOf(blob)} bytes are there`)
         blobs.truncate(blob, offset)
-        const hash = createHash('sha256')
+        const hash = hasher()
         for await (const piece of blobs.read(blob)) hash.update(piece)
         let at = offset
         for await (const piece of bytes) {
@@ -144,7 +148,7 @@ export function fakeFiles(id: string, disks: FakeDisks, run: Inside): GuestFiles
           hash.update(piece)
         }
         if (at < file.sizeBytes) fail('failed', `${at} of ${file.sizeBytes} bytes came`)
-        if (hash.digest('hex') !== file.sha256) {
+        if (hash.hex() !== file.sha256) {
           await disks.remove(id, partAt)
           fail('failed', `the bytes of ${path} are not those that were announced: their sha256 is another`)
         }
@@ -172,6 +176,9 @@ export function fakeFiles(id: string, disks: FakeDisks, run: Inside): GuestFiles
   }
 }
 
+/** What a path leads through; a slash at its end says that it is a directory. */
+const namesIn = (path: string): string[] => path.replace(/\/$/, '/.').split('/').filter((name) => name !== '')
+
 function checkPath(path: string): void {
   if (!path.startsWith('/') || path.includes('\0')) fail('invalid', `${JSON.stringify(path.slice(0, 200))} is no absolute path`)
   if (Buffer.byteLength(path) > 4095 || path.split('/').some((part) => Buffer.byteLength(part) > 255)) fail('invalid', 'the path, or a name in it, is too long')
@@ -190,10 +197,10 @@ function checkMode(mode: number): void {
 const entryOf = (path: string, { type, mode, sizeBytes, target }: Node): FileEntry => ({ path, type, mode, ...(type === 'file' ? { sizeBytes: sizeBytes ?? 0 } : {}), ...(type === 'link' ? { target } : {}) })
 
 async function digestOf(pieces: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256')
+  const hash = hasher()
   for await (const piece of pieces) {
     signal.throwIfAborted()
     hash.update(piece)
   }
-  return hash.digest('hex')
+  return hash.hex()
 }

@@ -26,6 +26,8 @@ export const files = {
   vnc: 'run/vnc.sock',
   port: (at: number) => `run/port${at}.sock`,
   serialLog: 'serial.log',
+  /** Pieces of files on their way into the guest or out of it. */
+  window: 'window',
   /** A directory with the files of the seed. */
   seed: 'seed',
 } as const
@@ -66,8 +68,9 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
     bus === undefined ? [] : ['-device', devices('virtio-serial', 'id=ports')],
     ...plan.ports.map((name, at) => ['-chardev', socket(`port${at}`, files.port(at)), '-device', `virtserialport,bus=ports.0,chardev=port${at},name=${name}`]),
     bus === undefined ? [] : ['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
-    // Last, so that cards and disks have the same places, and names in the guest, with a seed and without.
+    // Last, so that cards and disks have the same places, and names in the guest, with these and without.
     plan.seed === undefined ? [] : ['-blockdev', seedDisk, '-device', devices('virtio-blk', 'drive=seed')],
+    plan.window ? ['-blockdev', windowDisk, '-device', devices('virtio-blk', 'drive=window,serial=tt-window')] : [],
   ]
   return groups.flat()
 }
@@ -104,6 +107,9 @@ function blockdev(disk: Disk, { at, cache, device }: { at: number; cache: string
 
 /** QEMU makes a FAT disk of the directory as it starts, and cloud-init finds it by its label. */
 const seedDisk = JSON.stringify({ 'node-name': 'seed', driver: 'vvfat', dir: files.seed, label: 'CIDATA', 'read-only': true })
+
+/** Through the host's page cache, in which the server reads and writes it; what is in it matters for moments only, so nothing is flushed. */
+const windowDisk = JSON.stringify({ 'node-name': 'window', driver: 'raw', file: { driver: 'file', filename: files.window, cache: { 'direct': false, 'no-flush': true } } })
 
 /** The launcher opens the taps, as root and in their order, from this descriptor on. */
 const firstTapFd = 3

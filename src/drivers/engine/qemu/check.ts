@@ -46,17 +46,17 @@ export function checked(plan: Plan): CheckedPlan {
   const board = boardOf(plan.arch)
   if (board) checkBoard(plan, board)
   const places = board?.places ?? placesOf(options)
-  need(plan.disks.length + plan.nics.length + 2 + (plan.seed ? 1 : 0) <= places, `the machine takes ${places - 2} disks and network cards at most`)
+  need(plan.disks.length + plan.nics.length + 2 + (plan.seed ? 1 : 0) + (plan.window ? 1 : 0) <= places, `the machine takes ${places - 2} disks and network cards at most`)
   return { plan, options, ...(board ? { board } : {}) }
 }
 
-function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed }: Plan, { machine, suffix, cpuMax, memMinMb, memMaxMb }: Board): void {
+function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed, window }: Plan, { machine, suffix, cpuMax, memMinMb, memMaxMb }: Board): void {
   const about = { subject: `vm/${id}` }
   const need = (holds: boolean, why: string) => holds || fail('invalid', `${why}: it is a QEMU ${machine.replace(/,.*/, '')}`, about)
   if (boot === 'disk') fail('unsupported', `a VM of ${arch} starts from a kernel here: for a disk there is no firmware`, about)
   need(cpu <= cpuMax, `a VM of ${arch} has ${cpuMax === 1 ? '1 processor' : `1 to ${cpuMax} processors`}, not ${cpu}`)
   need(memMb >= memMinMb && memMb <= memMaxMb, `a VM of ${arch} has ${memMinMb} to ${memMaxMb} MB of memory, not ${memMb}`)
-  need(suffix !== undefined || (disks.length === 0 && ports.length === 0 && seed === undefined), `a VM of ${arch} takes no disk and no agent`)
+  need(suffix !== undefined || (disks.length === 0 && ports.length === 0 && seed === undefined && !window), `a VM of ${arch} takes no disk and no agent`)
 }
 
 /** The disk QEMU makes of a directory has 504 MiB, of which guests are to read a few files. */

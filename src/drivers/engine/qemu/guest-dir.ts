@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, closeSync, fchmodSync, fchownSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, fchmodSync, fchownSync, ftruncateSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMissing, readTextNow, removeAll, writeWhole } from '../../../base/files.ts'
 import { argvOf, type ProcessId, processesWith, processOf } from '../../../base/processes.ts'
@@ -20,6 +20,8 @@ export interface GuestDir {
   readonly output: string
   path(file: string): string
   exists(): boolean
+  /** The file the guest sees as a disk, if it was started with one. */
+  window(): string | undefined
   /** Makes or renews the directory for a start. */
   prepare(checked: CheckedPlan): void
   /** What a new server has to know of the guest. */
@@ -53,6 +55,10 @@ export function idIn(argv: readonly string[], mark: string): string | undefined 
 /** Ids of all guests in the engine's directory, whole or not. */
 export const knownIds = (dir: string): string[] => readdirSync(dir).filter((name) => parseVmId(name) !== undefined)
 
+/** Six MiB for pieces, and one at each end for whoever looks there for a partition table. Only what was written takes room. */
+const windowBytes = 8 << 20
+const windowLabel = 'tt-window: by this disk the tt agent and its host hand pieces of files to each other. It holds nothing else.\n'
+
 export function guestDir(home: { dir: string; mark: string }, id: string): GuestDir {
   const dir = join(home.dir, id)
   const path = (file: string) => join(dir, file)
@@ -68,6 +74,16 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
     }
     if (uid !== undefined) chownSync(path(files.seed), uid, uid)
   }
+  /** Not in `run`: a QEMU taken over by its guest could put a link in its place, for the server to write through. */
+  const writeWindow = ({ window, uid }: Plan) => {
+    removeAll(path(files.window))
+    if (!window) return
+    const file = openSync(path(files.window), 'wx', 0o600)
+    writeSync(file, windowLabel)
+    ftruncateSync(file, windowBytes)
+    if (uid !== undefined) fchownSync(file, uid, uid)
+    closeSync(file)
+  }
   const self: GuestDir = {
     id,
     dir,
@@ -76,6 +92,7 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
     output: path('qemu.log'),
     path,
     exists: () => statOf(dir) !== undefined,
+    window: () => (statOf(path(files.window)) ? path(files.window) : undefined),
     prepare({ plan, options }) {
       mkdirSync(dir, { recursive: true, mode: 0o700 })
       // Passable but not readable: QEMU enters it before it gives up root, and opens what it needs from there.
@@ -88,6 +105,7 @@ export function guestDir(home: { dir: string; mark: string }, id: string): Guest
       fchmodSync(log, 0o600)
       if (plan.uid !== undefined) fchownSync(log, plan.uid, plan.uid)
       closeSync(log)
+      writeWindow(plan)
       const { seed, ...rest } = plan
       writeSeed(seed, plan.uid)
       const facts: Facts = { ports: plan.ports, powerButton: options.powerButton }

@@ -103,6 +103,7 @@ export const qemu: EngineFactory = async (home, options): Promise<Engine> => {
     list: async () => knownIds(home.dir),
     watch: guests.watch,
     dial: async (id, portName) => running(id).dial(portName),
+    window: async (id) => (running(id), guestDir(home, id).window()),
     console: async (id) => running(id).console(),
     screen: async (id) => running(id).screen(),
     async logs(id, { limitBytes = settings.serialKeepBytes } = {}) {
@@ -134,6 +135,7 @@ const fixedFeatures = {
   boots: ['kernel', 'disk'],
   nics: ['tap', 'user', 'none'],
   dial: true,
+  window: true,
   console: true,
   logs: true,
   screen: true,

@@ -1,0 +1,125 @@
+import { queue } from '../../../base/queue.ts'
+import { hasher } from '../../../base/sha256.ts'
+import { fail } from '../../../model/errors.ts'
+import { type Lease, placeBytes, type Tag, tagBytes } from './window.ts'
+
+/** What the guest and we say of pieces, as guest/agent/files-window.c has it: u32 place; or u32 place, u32 length, tag. */
+const placeSize = 4
+const pieceSize = placeSize + 4 + tagBytes
+/** In the place of a piece without length: how the whole was judged. */
+const verdicts = { whole: 1, wrong: 2 }
+
+/** Files that are smaller go by the port, which needs no preparation. */
+export const leastBytes = 256 << 10
+
+/** A transfer's side of the port: what is said to the guest, and what it says. */
+export interface Aside {
+  stdin: AsyncIterable<Uint8Array>
+  output(bytes: Uint8Array): void | Promise<void>
+}
+
+interface Piece {
+  at: number
+  length: number
+  tag: Tag
+}
+
+/** Bytes on their way in. When all have come the guest is told whether their sha256 is the one that was announced; the guest looks at the tags only. */
+export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { bytes: AsyncIterable<Uint8Array>; sizeBytes: number; sha256: string; path: string }): Aside {
+  const free = queue<number>()
+  const taken = new Set<number>()
+  const heard = recordsOf(placeSize)
+  lease.places.forEach(free.push)
+  async function* stdin() {
+    const places = free[Symbol.asyncIterator]()
+    const hash = hasher()
+    let left = sizeBytes
+    const told = ({ at, length, tag }: Piece) => {
+      taken.add(at)
+      return record(at, length, tag.bytes())
+    }
+    let piece: Piece | undefined
+    for await (const given of bytes) {
+      hash.update(given)
+      left -= given.length
+      for (let from = 0; from < given.length; ) {
+        piece ??= { at: (await places.next()).value as number, length: 0, tag: lease.tag() }
+        const part = given.subarray(from, from + placeBytes - piece.length)
+        await lease.write(part, piece.at + piece.length)
+        piece.tag.add(part)
+        piece.length += part.length
+        from += part.length
+        if (piece.length < placeBytes && left > 0) continue
+        yield told(piece)
+        piece = undefined
+      }
+    }
+    if (piece) yield told(piece)
+    if (left === 0) yield record(hash.hex() === sha256 ? verdicts.whole : verdicts.wrong, 0)
+  }
+  return {
+    stdin: stdin(),
+    output(said) {
+      for (const one of heard(said)) {
+        const at = one.readUInt32LE()
+        if (!taken.delete(at)) fail('failed', 'the guest gave back a place that was not its own', { subject: path })
+        free.push(at)
+      }
+    },
+  }
+}
+
+/** Bytes on their way out, and the sha256 of all when they have come. */
+export function outOfWindow(lease: Lease, { output, path, distrust }: { output: (bytes: Uint8Array) => void | Promise<void>; path: string; distrust: () => void }): Aside & { sha256(): string } {
+  const free = queue<Uint8Array>()
+  const given = new Set(lease.places)
+  const heard = recordsOf(pieceSize)
+  const hash = hasher()
+  for (const at of lease.places) free.push(place(at))
+  return {
+    stdin: free,
+    async output(said) {
+      for (const one of heard(said)) {
+        const [at, length] = [one.readUInt32LE(), one.readUInt32LE(placeSize)]
+        if (!given.delete(at) || length === 0 || length > placeBytes) fail('failed', 'the guest told of a piece that cannot be', { subject: path })
+        const bytes = await lease.read(at, length)
+        const tag = lease.tag()
+        tag.add(bytes)
+        if (!tag.bytes().equals(one.subarray(placeSize + 4))) {
+          distrust()
+          fail('failed', 'bytes came from the guest that are not those it sent', { subject: path, remedy: 'fetch it again' })
+        }
+        given.add(at)
+        free.push(place(at))
+        hash.update(bytes)
+        await output(bytes)
+      }
+    },
+    sha256: hash.hex,
+  }
+}
+
+function place(at: number): Buffer {
+  const bytes = Buffer.allocUnsafe(placeSize)
+  bytes.writeUInt32LE(at)
+  return bytes
+}
+
+function record(at: number, length: number, tag: Buffer = Buffer.alloc(tagBytes)): Buffer {
+  const head = Buffer.allocUnsafe(pieceSize)
+  head.writeUInt32LE(at)
+  head.writeUInt32LE(length, placeSize)
+  tag.copy(head, placeSize + 4)
+  return head
+}
+
+/** Records of one size in what the guest says, however that is cut. */
+function recordsOf(size: number): (said: Uint8Array) => Buffer[] {
+  let held = Buffer.alloc(0)
+  return (said) => {
+    held = Buffer.concat([held, said])
+    const records: Buffer[] = []
+    for (; held.length >= size; held = held.subarray(size)) records.push(held.subarray(0, size))
+    return records
+  }
+}

@@ -1,0 +1,88 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import type { AddressInfo, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import ssh2, { type Connection, type ServerChannel, type SFTPWrapper } from 'ssh2'
+import { realWorld } from '../../../base/world.ts'
+import type { Guest } from '../channel.ts'
+import { guestOf } from '../ground.ts'
+
+/** A command that a guest's server is asked for. */
+export interface Asked {
+  /** How many were asked for before. */
+  nth: number
+  text: string
+  /** What the header of the command is to begin with; none in words of our own. */
+  mark?: string
+  /** Takes it; the channel is the server's side. */
+  take(): ServerChannel
+  /** Sends all that `work` says in one piece. */
+  together(work: () => void): void
+  /** Ends the connection as a guest does that is gone. */
+  breakOff(): void
+}
+
+export interface ScriptedGround extends AsyncDisposable {
+  guest: Guest
+  /** Commands that were asked for. */
+  readonly asked: string[]
+}
+
+/** A server of the library ssh2 that does what the test says, where no real one could be brought to it. `request` is a question that starts nothing. */
+export async function scriptedGround({ exec, request, files }: { exec?: (asked: Asked) => void; request?: (answer: () => void, breakOff: () => void) => void; files?: (sftp: SFTPWrapper, end: () => void) => void }): Promise<ScriptedGround> {
+  const host = ssh2.utils.generateKeyPairSync('ed25519')
+  const user = ssh2.utils.generateKeyPairSync('ed25519')
+  const dir = mkdtempSync(join(tmpdir(), 'tt-scripted-'))
+  const clients = new Set<Connection>()
+  const asked: string[] = []
+  const server = new ssh2.Server({ hostKeys: [host.private] }, (client) => {
+    const socket = (client as unknown as { _sock: Socket })._sock
+    const breakOff = () => void socket.destroy()
+    clients.add(client)
+    client.on('error', () => undefined)
+    client.on('authentication', (context) => context.accept())
+    client.on('request', (_, reject) => (request ?? ((answer) => answer()))(() => reject?.(), breakOff))
+    client.on('session', (accept) => {
+      const session = accept()
+      session.on('exec', (take, _, { command }) => {
+        asked.push(command)
+        exec?.({
+          nth: asked.length - 1,
+          text: command,
+          mark: /tt-[0-9a-f]{24}/.exec(command)?.[0],
+          take,
+          together(work) {
+            socket.cork()
+            work()
+            setImmediate(() => socket.uncork())
+          },
+          breakOff,
+        })
+      })
+      session.on('sftp', (take) => {
+        const sftp = take()
+        files?.(sftp, () => (sftp as unknown as { end(): void }).end())
+      })
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, with: () => silent }
+  return {
+    asked,
+    guest: guestOf({
+      id: 'scripted.0',
+      world: realWorld,
+      log: silent,
+      dial: () => Promise.reject(new Error('nothing to dial')),
+      address: () => ({ host: '127.0.0.1', port }),
+      sshKey: async () => ({ privateKey: user.private, publicKey: user.public }),
+      dir: async () => dir,
+    }),
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) client.end()
+      server.close()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
