@@ -3,7 +3,7 @@ import { fail } from '../model/errors.ts'
 /** Bytes of messages that may be under way in one direction of a session before the reader has asked for more. */
 export const windowBytes = 1024 * 1024
 /** Data travels in pieces of at most this size, so that no message is much larger than another. */
-export const pieceBytes = 64 * 1024
+export const pieceBytes = 256 * 1024
 
 /**
  * The sending half of flow control. TCP cannot do this: a browser's WebSocket takes whatever comes, and a session that nobody reads must not fill

@@ -84,7 +84,7 @@ async function nodeSocket(url: string, { token, signal, createConnection }: Para
     handshakeTimeout: 8000,
     ...(createConnection ? { createConnection: createConnection as unknown as ClientOptions['createConnection'] } : {}),
   })
-  socket.binaryType = 'arraybuffer'
+  socket.binaryType = 'nodebuffer'
   return new Promise((resolve, reject) => {
     socket.on('error', reject)
     socket.once('open', () => resolve(socket as unknown as Wire))

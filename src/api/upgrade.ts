@@ -74,7 +74,7 @@ async function join(request: IncomingMessage, { socket, head }: { socket: Duplex
   open.add(controller)
   const began = world.ticks()
   const gone = new TtError({ code: 'cancelled', message: 'the client is gone' })
-  socketOpen.binaryType = 'arraybuffer'
+  socketOpen.binaryType = 'nodebuffer'
   socketOpen.on('close', () => controller.abort(gone))
   socketOpen.on('error', () => undefined) // `close` follows.
   const stopHurry = world.after(requestMs, () => controller.abort(new TtError({ code: 'timeout', message: 'no request came' })))

@@ -1,7 +1,7 @@
 import { queue } from '../../../base/queue.ts'
 import { hasher } from '../../../base/sha256.ts'
 import { fail } from '../../../model/errors.ts'
-import { type Lease, placeBytes, type Tag, tagBytes } from './window.ts'
+import { type Lease, placeBytes, tagBytes } from './window.ts'
 
 /** What the guest and we say of pieces, as guest/agent/files-window.c has it: u32 place; or u32 place, u32 length, tag. */
 const placeSize = 4
@@ -20,8 +20,8 @@ export interface Aside {
 
 interface Piece {
   at: number
+  parts: Uint8Array[]
   length: number
-  tag: Tag
 }
 
 /** Bytes on their way in. When all have come the guest is told whether their sha256 is the one that was announced; the guest looks at the tags only. */
@@ -34,7 +34,10 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
     const places = free[Symbol.asyncIterator]()
     const hash = hasher()
     let left = sizeBytes
-    const told = ({ at, length, tag }: Piece) => {
+    const told = async ({ at, parts, length }: Piece) => {
+      const tag = lease.tag()
+      parts.forEach(tag.add)
+      await lease.write(parts, at)
       taken.add(at)
       return record(at, length, tag.bytes())
     }
@@ -43,18 +46,17 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
       hash.update(given)
       left -= given.length
       for (let from = 0; from < given.length; ) {
-        piece ??= { at: (await places.next()).value as number, length: 0, tag: lease.tag() }
+        piece ??= { at: (await places.next()).value as number, parts: [], length: 0 }
         const part = given.subarray(from, from + placeBytes - piece.length)
-        await lease.write(part, piece.at + piece.length)
-        piece.tag.add(part)
+        piece.parts.push(part)
         piece.length += part.length
         from += part.length
         if (piece.length < placeBytes && left > 0) continue
-        yield told(piece)
+        yield await told(piece)
         piece = undefined
       }
     }
-    if (piece) yield told(piece)
+    if (piece) yield await told(piece)
     if (left === 0) yield record(hash.hex() === sha256 ? verdicts.whole : verdicts.wrong, 0)
   }
   return {

@@ -19,7 +19,8 @@ export interface Lease extends AsyncDisposable {
   /** The one-time key of its tags, for the guest. */
   key: Uint8Array
   tag(): Tag
-  write(bytes: Uint8Array, at: number): Promise<void>
+  /** Writes the parts one after another, in one step: each costs the main thread as much as a small part does. */
+  write(parts: readonly Uint8Array[], at: number): Promise<void>
   read(at: number, sizeBytes: number): Promise<Buffer>
   /** The guest has ended its part: nobody writes to these places any more. Without it they rest for a while before anyone has them again. */
   settled(): void
@@ -76,8 +77,9 @@ function leaseOf(file: FileHandle, { places, world, give }: { places: readonly n
         },
       }
     },
-    async write(bytes, at) {
-      for (let done = 0; done < bytes.length; ) done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten
+    async write(parts, at) {
+      const bytes = parts.reduce((sum, { length }) => sum + length, 0)
+      if ((await file.writev(parts, at)).bytesWritten < bytes) throw new Error('the disk of this host has no room for the window')
     },
     async read(at, sizeBytes) {
       const bytes = Buffer.allocUnsafeSlow(sizeBytes)

@@ -11,8 +11,8 @@ const patienceMs = 120_000
 const taking = (bytes: number) =>
   posix(`umask 077; f=$(mktemp "\${TMPDIR:-/tmp}/.tt-XXXXXXXX") || exit 1; head -c ${bytes} >"$f"; [ $(wc -c <"$f") -eq ${bytes} ] && echo "$f" && read -r x && [ "$x" = keep ] && exit 0; rm -f "$f"; exit 1`)
 
-/** Puts a text into a file of the guest that only root can read; gives its path. One that is cut short ends at once. */
-export async function carried(login: Login, text: string, { world, signals }: { world: World; signals: (AbortSignal | undefined)[] }): Promise<string> {
+/** Puts a text into a file of the guest that only root can read; gives its path, or has it forgotten. One that is cut short ends at once. */
+export async function carried(login: Login, text: string, { world, signals, forget }: { world: World; signals: (AbortSignal | undefined)[]; forget: (path: string) => void }): Promise<string> {
   const { promise: closed, resolve: setClosed } = Promise.withResolvers<void>()
   const opening = login.exec(taking(Buffer.byteLength(text)), { begun: (channel) => channel.once('close', () => setClosed()) })
   let path: string | undefined
@@ -21,11 +21,12 @@ export async function carried(login: Login, text: string, { world, signals }: { 
     channel.stderr.resume()
     channel.write(text)
     path = await named(channel)
+    if (login.over) throw broken()
     if (path === undefined) fail('failed', 'the guest has no room for a long command in its directory of temporary files')
     channel.end('keep\n')
     channel.resume()
     await closed
-    if (login.over) throw new TtError({ code: 'unavailable', message: 'the connection to the guest broke before the command was begun' })
+    if (login.over) throw broken()
     return path
   }
   using limit = deadline(world, patienceMs, undefined, new TtError({ code: 'timeout', message: `the guest did not take the text of a long command within ${patienceMs / 1000} s` }))
@@ -33,15 +34,12 @@ export async function carried(login: Login, text: string, { world, signals }: { 
     return await within(carry(), ...signals, limit.signal)
   } catch (thrown) {
     opening.then(drop).catch(() => undefined)
-    if (path !== undefined) forget(login, path)
+    if (path !== undefined) forget(path)
     throw thrown
   }
 }
 
-/** Removes the file of a command that was not begun, if the guest can still be told. */
-export function forget(login: Login, path: string): void {
-  login.aside(`rm -f ${path}`).catch(() => undefined)
-}
+const broken = () => new TtError({ code: 'unavailable', message: 'the connection to the guest broke before the command was begun' })
 
 /** The path the guest says, whatever its login shell said before; undefined if it ends without. */
 async function named(channel: ClientChannel): Promise<string | undefined> {

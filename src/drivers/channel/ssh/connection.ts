@@ -16,6 +16,8 @@ export interface Connection extends AsyncDisposable {
   /** One with room for a command, which is counted until it is given back. */
   take(call?: Call): Promise<Login>
   giveBack(login: Login): void
+  /** Its server refused one more command over it. */
+  full(login: Login): void
   broken(call: Call): Promise<void>
   /** From now on nothing is begun. */
   close(): void
@@ -43,6 +45,8 @@ export function connection(guest: Guest): Connection {
   let main: Login | undefined
   const logins = gate(loginsAtOnce)
   let opening = 0
+  /** What the server was found to allow over one connection. */
+  let roomMost = Infinity
   const hostKey = lazily(() => hostKeyOf(guest))
 
   const keepConnected = async (signal: AbortSignal) => {
@@ -51,6 +55,7 @@ export function connection(guest: Guest): Connection {
       try {
         main = await login(guest, await hostKey(), signal)
         lastFault = undefined
+        roomMost = Infinity
         const since = world.ticks()
         up.give(main)
         next()
@@ -83,6 +88,7 @@ export function connection(guest: Guest): Connection {
     opening++
     try {
       const made = await logins.pass(async () => login(guest, await hostKey(), closing.signal))
+      made.room = Math.min(made.room, roomMost)
       others.add(made)
       work.run('another', async () => {
         await made.ended
@@ -108,13 +114,13 @@ export function connection(guest: Guest): Connection {
       return free
     }
     if (1 + others.size + opening >= connectionsMost) {
-      await turn(call)
+      await turn(pauseMs.wanted, call)
       return take(call)
     }
     // A server that lets nobody more in may when some have gone.
     const made = await another(call).catch(async (fault: unknown) => {
       if (call?.signal?.aborted || closing.signal.aborted || (!main && others.size === 0)) throw fault
-      await turn(call)
+      await turn(pauseMs.last, call)
       return undefined
     })
     if (!made || made.busy >= made.room) return take(call)
@@ -122,11 +128,11 @@ export function connection(guest: Guest): Connection {
     return made
   }
   /** Waits until some command has ended, and not for long: none may run. */
-  const turn = async (call?: Call): Promise<void> => {
+  const turn = async (ms: number, call?: Call): Promise<void> => {
     const own = nap(world)
     queue.push(own)
     const signal = call?.signal ? AbortSignal.any([call.signal, closing.signal]) : closing.signal
-    await own.take(pauseMs.wanted, signal)
+    await own.take(ms, signal)
     if (queue.includes(own)) queue.splice(queue.indexOf(own), 1)
     else if (signal.aborted) next() // It was its turn, and is another's now.
     if (signal.aborted) throw asTtError(signal.reason)
@@ -149,6 +155,11 @@ export function connection(guest: Guest): Connection {
       if (one.busy === 0 && one.worn) one.end()
       else if (one.busy === 0 && one !== main) leaveIdle(one)
       next()
+    },
+    full(login) {
+      login.room = Math.max(0, Math.min(login.room, login.busy) - 1)
+      roomMost = Math.max(1, Math.min(roomMost, login.room))
+      for (const one of others) one.room = Math.min(one.room, roomMost)
     },
     broken: (call) => breaks.wait(call.signal).catch(() => undefined),
     close,

@@ -6,9 +6,9 @@ import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Command, Exit } from '../../../model/session.ts'
 import type { ExecOptions } from '../channel.ts'
 import { interpreterOf } from '../../../model/script.ts'
-import { carried, forget } from './carried.ts'
+import { carried } from './carried.ts'
 import { hearing } from './hearing.ts'
-import { isFull, type Login } from './login.ts'
+import type { Login } from './login.ts'
 import { reading, shellTextOf } from '../shell-text.ts'
 import { within } from '../within.ts'
 
@@ -25,8 +25,8 @@ export interface Place {
   login: Login
   world: World
   closed: AbortSignal
-  /** Runs a few words of a POSIX shell in the guest, over this connection or another. */
-  aside(text: string): Promise<void>
+  /** Runs a few words of a POSIX shell in the guest, over this connection or another beside it; with `later` also over one that comes after it. */
+  aside(text: string, how?: { later?: boolean }): Promise<void>
 }
 
 /** One command over a connection, from its channel to its end. */
@@ -36,10 +36,11 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   for (const fate of fates) if (fate?.aborted) throw asTtError(fate.reason)
   const mark = `tt-${randomHex(world, 12)}`
   const asked = shellTextOf(command, { env, cwd, mark, headerTo: tty ? 'stdout' : 'stderr' })
-  const file = asked.carried === undefined ? undefined : await carried(login, asked.carried, { world, signals: fates }).catch((fault: unknown) => refused(login, fault))
+  const forget = (path: string) => void aside(`rm -f ${path}`, { later: true }).catch(() => undefined)
+  const file = asked.carried === undefined ? undefined : await carried(login, asked.carried, { world, signals: fates, forget }).catch((fault: unknown) => refused(fault))
   const heard = hearing(options, { mark, login, world })
   const opening = login.exec(file === undefined ? asked.text : reading(file, asked.text), { pty: tty && { cols: tty.columns, rows: tty.rows, term: tty.term ?? defaultTerm }, begun: heard.begin })
-  if (file !== undefined) opening.catch(() => forget(login, file))
+  if (file !== undefined) opening.catch(() => forget(file))
 
   const over = new AbortController()
   const { promise: failed, reject: breakOff } = Promise.withResolvers<never>()
@@ -51,7 +52,7 @@ export async function execute(command: Command, options: ExecOptions, { login, w
     if (pid !== undefined) await aside(`kill -${short} -${pid} 2>/dev/null || kill -${short} ${pid} 2>/dev/null; true`)
   }
   const follow = async (): Promise<Exit> => {
-    const channel = await opening.catch((fault: unknown) => refused(login, fault))
+    const channel = await opening.catch((fault: unknown) => refused(fault))
     // A terminal echoes what is typed at once, and that is to come after the line that is taken away.
     const feeding = (tty ? heard.said : Promise.resolve()).then(() => feed(channel, options, { over: over.signal, hangUp: () => hangUp(signalled, channel, world) }))
     feeding.catch(breakOff)
@@ -84,9 +85,8 @@ export async function execute(command: Command, options: ExecOptions, { login, w
   } finally {
     over.abort()
     heard.leave()
-    const close = () => opening.then(drop).catch(() => undefined)
-    if (ending) ending.then(close).catch(() => undefined)
-    else void close()
+    const last = ending ?? Promise.resolve()
+    last.then(() => opening.then(drop)).catch(() => undefined)
   }
 }
 
@@ -95,9 +95,8 @@ function drop(channel: ClientChannel): void {
   channel.destroy()
 }
 
-/** Tells that a command was not begun. A connection that has no room for it has less than was thought. */
-function refused(login: Login, fault: unknown): never {
-  if (isFull(fault)) login.room = Math.max(0, Math.min(login.room, login.busy - 1))
+/** Tells that a command was not begun. */
+function refused(fault: unknown): never {
   if (fault instanceof TtError) throw fault
   return fail('unavailable', `${refusedStart}: ${(fault as Error).message}`, { cause: fault })
 }
@@ -109,6 +108,7 @@ function refuseUnstarted(said: string | undefined, { code, signal }: Exit, { com
   if (said === 'none') fail('not_found', `the guest has no program '${(command.argv?.[0] ?? interpreterOf(command.script ?? '')?.program ?? '/bin/sh').slice(0, 200)}'`)
   if (said === undefined) fail('failed', `the command was not begun: what the guest runs for its root in place of a shell ended with ${signal ?? code}`, { remedy: "see the login shell of root in the guest, and the settings of its server of ssh (ForceCommand)" })
 }
+
 /** What is typed, or given as input, as fast as the guest takes it. */
 async function feed(channel: ClientChannel, { stdin, tty }: ExecOptions, { over, hangUp }: { over: AbortSignal; hangUp: () => Promise<void> }): Promise<void> {
   if (!stdin) {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type Gate, gate } from '../../../base/queue.ts'
 import type { World } from '../../../base/world.ts'
 import type { Call } from '../../../model/call.ts'
-import { fail, TtError } from '../../../model/errors.ts'
+import { asTtError, fail, TtError } from '../../../model/errors.ts'
 import type { Exit } from '../../../model/session.ts'
 import { codeOf, type Sftp, status } from './sftp.ts'
 
@@ -23,7 +23,6 @@ export interface Parts {
 }
 
 const lead = '.tt-part-'
-const mode = 0o600
 const oldSeconds = 24 * 3600
 const tidyEveryMs = 600_000
 /** Directories whose tidying is remembered, and names of one that are looked at: each hundred is a question to the guest. */
@@ -47,8 +46,8 @@ export function parts({ world, run }: { world: World; run: (argv: string[], call
   const gates = new Map<string, Gate>()
   const tidied = new Map<string, number>()
 
-  /** The protocol does not tell how many names a file has, and a second one may be in a place that others read. */
-  const hasOneName = async (part: string, call?: Call): Promise<boolean> => {
+  /** A file of root's alone, with one name: the protocol does not tell how many there are, and another may be that of something else. */
+  const isOurs = async (part: string, call?: Call): Promise<boolean> => {
     const said = await run(['ls', '-lnd', part], call).catch((fault: unknown) => {
       if (fault instanceof TtError && (fault.code === 'not_found' || fault.code === 'failed')) return undefined
       throw fault
@@ -76,8 +75,7 @@ export function parts({ world, run }: { world: World; run: (argv: string[], call
   return {
     async size(sftp, part, call) {
       const found = await sftp.lstat(part)
-      if (!found?.isFile() || found.uid !== 0 || (found.mode & 0o7777) !== mode) return undefined
-      return found.size === 0 || (await hasOneName(part, call)) ? found.size : undefined
+      return found?.isFile() && (await isOurs(part, call)) ? found.size : undefined
     },
     opened: (sftp, part) => sftp.open(part, 'r+'),
     async fresh(sftp, part) {
@@ -102,8 +100,7 @@ export function parts({ world, run }: { world: World; run: (argv: string[], call
         let seen = 0
         for await (const { filename, attrs } of sftp.list(directory)) {
           if (++seen > namesMost) break
-          const isDirectory = (attrs.mode & 0o170000) === 0o040000
-          if (isPart(filename) && !isDirectory && now - attrs.mtime >= oldSeconds) await sftp.unlink(`${directory}${filename}`).catch(() => undefined)
+          if (isPart(filename) && now - attrs.mtime >= oldSeconds) await sftp.unlink(`${directory}${filename}`).catch(() => undefined)
         }
       } catch (fault) {
         if (codeOf(fault) === undefined) throw fault // A directory that is not to be read stays as it is.
@@ -114,6 +111,8 @@ export function parts({ world, run }: { world: World; run: (argv: string[], call
       gates.set(part, own)
       try {
         return await own.pass(work, call?.signal)
+      } catch (fault) {
+        throw call?.signal?.aborted && fault === call.signal.reason ? asTtError(fault) : fault
       } finally {
         if (own.busy + own.waiting === 0) gates.delete(part)
       }

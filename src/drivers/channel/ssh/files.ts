@@ -151,9 +151,7 @@ export function sshFiles(over: FilesOver): GuestFiles {
         if (wanted.overwrite) await sftp.rename(part, path)
         else await sftp.link(part, path).catch(async (fault: unknown) => ((await sftp.lstat(path)) ? (await sftp.unlink(part), taken(path)) : Promise.reject(fault)))
       }
-      await refused(path, () => unfinished.alone(part, writing, call)).catch((fault: unknown) => {
-        throw call?.signal?.aborted && fault === call.signal.reason ? asTtError(fault) : fault
-      })
+      await refused(path, () => unfinished.alone(part, writing, call))
     },
     async makeDirectory(path, mode, call) {
       checkMode(path, mode)

@@ -58,7 +58,7 @@ export function hearing({ tty, output }: Pick<ExecOptions, 'tty' | 'output'>, { 
   const watchAfterlife = async (unread: () => number) => {
     while (!left.signal.aborted) {
       const before = lastHeard
-      await world.sleep(holding > 0 ? afterlifeMs : Math.max(10, afterlifeMs - (world.ticks() - lastHeard)))
+      await world.sleep(holding > 0 ? afterlifeMs : Math.max(10, afterlifeMs - (world.ticks() - lastHeard)), left.signal)
       if (lastHeard !== before || holding > 0) continue
       // A busy server is quiet too. When it answers, it has read what the command had said before; when it answers once more, it has sent that.
       await login.ask()
@@ -78,10 +78,10 @@ export function hearing({ tty, output }: Pick<ExecOptions, 'tty' | 'output'>, { 
       const unread = () => channel.readableLength + channel.stderr.readableLength
       const hearExit = (code?: number | null, signal?: string) => {
         if (exit || code === undefined) return
-        exit = code === null ? { signal: signal ?? 'SIGKILL' } : { code }
+        exit = code === null ? { signal: nameOf(signal) } : { code }
         // OpenSSH may tell the end before it has read the last of the output: the quiet counts from here.
         lastHeard = world.ticks()
-        watchAfterlife(unread).catch(() => undefined) // The connection is broken, and the channel closed by that.
+        watchAfterlife(unread).catch(() => undefined) // Nobody listens any more, or the connection is broken and the channel closed by that.
       }
       const reads = Promise.all([read('stdout', channel), read('stderr', channel.stderr)])
       reads.catch(breakOff)
@@ -96,6 +96,9 @@ export function hearing({ tty, output }: Pick<ExecOptions, 'tty' | 'output'>, { 
     leave: () => left.abort(),
   }
 }
+
+/** OpenSSH tells few signals by name, and of the others that there was one; the text is the guest's. */
+const nameOf = (signal = ''): string => (/^SIG[A-Z0-9+]{1,20}$/.test(signal) ? signal : 'SIGUNKNOWN')
 
 /** Waits for a reader that takes its time, unless nobody listens any more. */
 async function heldBack(taking: void | Promise<void>, left: AbortSignal): Promise<void> {

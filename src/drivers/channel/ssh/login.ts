@@ -181,7 +181,7 @@ async function opened<T>(ask: () => Promise<T>, { world, isOver }: { world: Worl
   }
 }
 
-const isUnasked = (fault: unknown): boolean => fault instanceof Error && /^Unable to (exec|request a pseudo|start subsystem)/.test(fault.message)
+const isUnasked = (fault: unknown): boolean => fault instanceof Error && /^(Unable to (exec|request a pseudo|start subsystem)|Channel is not open)/.test(fault.message)
 /** Whether the server has opened no channel, as it has as many as it allows over this connection. */
 export const isFull = (fault: unknown): boolean => fault instanceof Error && 'reason' in fault && typeof fault.reason === 'number' && fault.message.startsWith('(SSH) Channel open failure')
 

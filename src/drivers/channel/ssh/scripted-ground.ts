@@ -16,6 +16,7 @@ export interface Asked {
   mark?: string
   /** Takes it; the channel is the server's side. */
   take(): ServerChannel
+  refuse(): void
   /** Sends all that `work` says in one piece. */
   together(work: () => void): void
   /** Ends the connection as a guest does that is gone. */
@@ -44,17 +45,18 @@ export async function scriptedGround({ exec, request, files }: { exec?: (asked: 
     client.on('request', (_, reject) => (request ?? ((answer) => answer()))(() => reject?.(), breakOff))
     client.on('session', (accept) => {
       const session = accept()
-      session.on('exec', (take, _, { command }) => {
+      session.on('exec', (take, refuse, { command }) => {
         asked.push(command)
         exec?.({
           nth: asked.length - 1,
           text: command,
           mark: /tt-[0-9a-f]{24}/.exec(command)?.[0],
           take,
+          refuse: () => refuse(),
           together(work) {
             socket.cork()
             work()
-            setImmediate(() => socket.uncork())
+            realWorld.after(1, () => socket.uncork())
           },
           breakOff,
         })

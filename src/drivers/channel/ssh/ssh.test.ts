@@ -101,6 +101,27 @@ function cases() {
     assert.deepEqual(await list(), before)
   })
 
+  it('long input leaves nothing behind on its way', async () => {
+    await using ground = await sshdGround()
+    await using channel = ssh(ground.guest)
+    const warnings: string[] = []
+    const warn = ({ name }: Error) => void warnings.push(name)
+    process.on('warning', warn)
+    const stdin = async function* () {
+      for (let n = 0; n < 60; n++) yield Buffer.alloc(1 << 20)
+    }
+    assert.equal((await textOf(channel, 'wc -c', { stdin: stdin() })).stdout.trim(), String(60 << 20))
+    process.off('warning', warn)
+    assert.deepEqual(warnings, [])
+  })
+
+  it('names a signal that OpenSSH does not tell of as one', async () => {
+    await using ground = await sshdGround()
+    await using channel = ssh(ground.guest)
+    assert.deepEqual((await textOf(channel, 'kill -USR1 $$')).exit, { signal: 'SIGUSR1' })
+    assert.deepEqual((await textOf(channel, 'ulimit -c 0; kill -BUS $$')).exit, { signal: 'SIGUNKNOWN' })
+  })
+
   it('what a command leaves in the background does not hold its end up', async () => {
     await using ground = await sshdGround()
     await using channel = ssh(ground.guest)

@@ -19,13 +19,15 @@ export const ssh: ChannelFactory = (guest): Channel => {
     shellTextOf(command, { ...options, mark: '', headerTo: 'stderr' }) // What cannot be is refused before anything is waited for.
     for (let tries = 1; ; tries++) {
       const login = await link.take(call)
-      const work = execute(command, options, { login, world, closed: link.closed, aside: (text) => aside(login, text), call })
+      const work = execute(command, options, { login, world, closed: link.closed, aside: (text, how) => aside(login, text, how), call })
       running.add(work)
       try {
         return await work
       } catch (thrown) {
+        if (tries === mostTries || !(thrown instanceof TtError) || thrown.code !== 'unavailable' || !isRefusedStart(thrown)) throw thrown
         // Refused before it was begun, by a connection that takes none any more or no more than it has: over another it may be.
-        if ((!login.worn && !login.over && login.busy <= login.room) || tries === mostTries || !(thrown instanceof TtError) || thrown.code !== 'unavailable' || !isRefusedStart(thrown)) throw thrown
+        if (isFull(thrown.cause)) link.full(login)
+        else if (!login.worn && !login.over) throw thrown
       } finally {
         running.delete(work)
         link.giveBack(login)
@@ -33,12 +35,12 @@ export const ssh: ChannelFactory = (guest): Channel => {
     }
   }
   /** Over another connection where that one has no room, as one that carries a single command at a time. */
-  const aside = async (login: Login, text: string) => {
-    const full = await login.aside(text).then(
+  const aside = async (login: Login, text: string, { later = false } = {}) => {
+    const elsewhere = await login.aside(text).then(
       () => false,
-      (fault: unknown) => isFull(fault) || Promise.reject(fault),
+      (fault: unknown) => isFull(fault) || (later && login.over) || Promise.reject(fault),
     )
-    if (!full) return
+    if (!elsewhere) return
     const other = await link.take()
     await other.aside(text).finally(() => link.giveBack(other))
   }

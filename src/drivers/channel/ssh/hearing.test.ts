@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ServerChannel } from 'ssh2'
 import { TtError } from '../../../model/errors.ts'
 import { runIn } from '../channel.contract.ts'
+import { hostKeyOf } from './host-key.ts'
+import { login } from './login.ts'
 import { type Asked, scriptedGround } from './scripted-ground.ts'
 import { ssh } from './ssh.ts'
 
@@ -48,9 +50,9 @@ describe('ssh to a server that says things late, early or not at all', () => {
     // A server that has read the output when it answers, and sends it after that.
     const request = (answer: () => void) => {
       answer()
-      if (++answers === 1) setTimeout(() => command?.write('last words\n'), 20)
+      if (++answers === 1) setTimeout(() => command?.write('last words\n'), 300)
     }
-    await using server = await scriptedGround({ exec, request: (answer) => void sleep(answers * 100).then(() => request(answer)) })
+    await using server = await scriptedGround({ exec, request: (answer) => void sleep(answers * 600).then(() => request(answer)) })
     await using channel = ssh(server.guest)
     assert.equal((await runIn(channel, 'anything', {}, inTime())).stdout.toString(), 'last words\n')
   })
@@ -129,7 +131,10 @@ describe('ssh to a server that says things late, early or not at all', () => {
     let take: (() => void) | undefined
     const exec = (asked: Asked) => {
       if (asked.mark === undefined) return void asked.take().end()
-      take = () => begin(asked.take(), asked)
+      take = () => {
+        const channel = asked.take()
+        setTimeout(() => begin(channel, asked), 300)
+      }
     }
     await using server = await scriptedGround({ exec })
     await using channel = ssh(server.guest)
@@ -160,5 +165,15 @@ describe('ssh to a server that says things late, early or not at all', () => {
     await assert.rejects(async () => channel.files?.stat('/x', { signal: inTime() }), isCode('unavailable'))
     assert.equal(await channel.files?.stat('/x', { signal: inTime() }), undefined)
     assert.equal(opened, 2)
+  })
+
+  it('a connection that is being ended is not taken for one that stands', async () => {
+    await using server = await scriptedGround({})
+    const made = await login(server.guest, await hostKeyOf(server.guest), new AbortController().signal)
+    assert.equal(made.over, false)
+    made.end()
+    assert.equal(made.over, true)
+    await assert.rejects(made.ask(), isCode('unavailable'))
+    await made.ended
   })
 })
