@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,7 @@ import { realWorld } from '../../src/base/world.ts'
 import { channelContract, type ChannelUnderTest, runIn } from '../../src/drivers/channel/channel.contract.ts'
 import type { Channel } from '../../src/drivers/channel/channel.ts'
 import { filesContract } from '../../src/drivers/channel/files.contract.ts'
+import { fetched, noise, put } from '../../src/drivers/channel/files-ground.ts'
 import { guestOf } from '../../src/drivers/channel/ground.ts'
 import { rexec } from '../../src/drivers/channel/rexec/rexec.ts'
 import { TtError } from '../../src/model/errors.ts'
@@ -33,6 +34,8 @@ function imageDir(): { dir: string } | { why: string } {
 }
 
 interface Vm extends AsyncDisposable {
+  /** The file it sees as the disk `tt-window`. */
+  window: string
   console(): string
   /** A stream to the agent's port, or to the second one. */
   dial(port?: 'tt.agent' | 'tt.second'): Promise<Socket>
@@ -48,6 +51,7 @@ function boot({ words = '', blankDisk = false } = {}): Vm {
   const disk = blankDisk ? join(dir, 'blank') : file(own.file)
   const format = blankDisk ? 'raw' : own.format
   if (blankDisk) writeFileSync(disk, Buffer.alloc(1 << 20))
+  const window = windowFile(dir)
   const khz = Math.round(Number(/^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 2000) * 1000)
   const port = (id: string, name: string) => ['-chardev', `socket,id=${id},path=${join(dir, name)},server=on,wait=off`, '-device', `virtserialport,chardev=${id},name=${name}`]
   const args = [
@@ -58,12 +62,14 @@ function boot({ words = '', blankDisk = false } = {}): Vm {
     ['-device', 'virtio-serial-device', ...port('a', 'tt.agent'), ...port('b', 'tt.second')],
     ['-netdev', 'user,id=n,restrict=on', '-device', 'virtio-net-device,netdev=n'],
     ['-drive', `if=none,id=d,file=${disk},format=${format},snapshot=on`, '-device', 'virtio-blk-device,drive=d'],
+    ['-drive', `if=none,id=w,file=${window},format=raw`, '-device', 'virtio-blk-device,drive=w,serial=tt-window'],
   ].flat()
   const child: ChildProcess = spawn('qemu-system-x86_64', args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (said += text))
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   return {
+    window,
     console: () => said,
     ended,
     dial(name = 'tt.agent') {
@@ -81,8 +87,16 @@ function boot({ words = '', blankDisk = false } = {}): Vm {
   }
 }
 
+/** As an engine makes it. */
+function windowFile(dir: string): string {
+  const path = join(dir, 'window')
+  writeFileSync(path, '')
+  truncateSync(path, 8 << 20)
+  return path
+}
+
 /** A channel to the port, and the way to break it. */
-function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent', secret = new Uint8Array(32).fill(7)) {
+function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent', { secret = new Uint8Array(32).fill(7), window = vm.window } = {}) {
   let last: Socket | undefined
   let dials = 0
   const dial = async () => {
@@ -90,7 +104,7 @@ function channelTo(vm: Vm, port: 'tt.agent' | 'tt.second' = 'tt.agent', secret =
     dials++
     return last
   }
-  const channel = rexec(guestOf({ id: 'vm', dial, secret, world: realWorld, log: silentLog }))
+  const channel = rexec(guestOf({ id: 'vm', dial, secret, window: async () => window, world: realWorld, log: silentLog }))
   return { channel, interrupt: () => void last?.destroy(), dials: () => dials }
 }
 
@@ -221,7 +235,7 @@ if ('why' in image) {
     it('F14: keeps what runs for its host from another, which gets nothing', async () => {
       await run('echo 0 >/root/count; (while :; do echo x >>/root/count; sleep 0.1; done) >/dev/null 2>&1 & echo')
       await channel[Symbol.asyncDispose]()
-      const stranger = channelTo(vm, 'tt.agent', new Uint8Array(32).fill(9)).channel
+      const stranger = channelTo(vm, 'tt.agent', { secret: new Uint8Array(32).fill(9) }).channel
       await assert.rejects(runIn(stranger, 'echo x >/root/stranger', {}, AbortSignal.timeout(20_000)), (error) => error instanceof TtError && error.code === 'denied')
       await stranger[Symbol.asyncDispose]()
       ;({ channel, interrupt } = channelTo(vm))
@@ -243,6 +257,39 @@ if ('why' in image) {
       ;({ channel, interrupt } = channelTo(vm))
       const since = await runIn(channel, 'echo $(($(date +%s) - $(stat -c %Y /root/hup)))', {}, booted().signal)
       assert.ok(Number(words(since)) >= 2, words(since))
+    })
+    it('[F13] takes large files and gives them by its window, many at once, and uses nothing of its ends', async () => {
+      const { files } = channel
+      assert.ok(files)
+      const all = Array.from({ length: 7 }, (_, n) => noise(1_700_000 + n))
+      await Promise.all(all.map((bytes, n) => put(files, `/root/by-window-${n}`, bytes)))
+      for (const { bytes, at } of await Promise.all(all.map(async (_, at) => ({ ...(await fetched(files, `/root/by-window-${at}`)), at })))) assert.ok(bytes.equals(all[at] as Buffer), `file ${at}`)
+      const disk = readFileSync(vm.window)
+      assert.ok(disk.subarray(1 << 20, 7 << 20).includes((all[0] as Buffer).subarray(1_048_576, 1_100_000)), 'the bytes went another way')
+      assert.ok(disk.subarray(0, 1 << 20).every((byte) => byte === 0) && disk.subarray(7 << 20).every((byte) => byte === 0), 'something was written at its ends')
+      await run('rm /root/by-window-*')
+    })
+    it('[F13] notices a window that does not carry what it is given, leaves nothing of that, and goes on without it', async () => {
+      await channel[Symbol.asyncDispose]()
+      const elsewhere = mkdtempSync(join(tmpdir(), 'tt-other-window-'))
+      const wrong = channelTo(vm, 'tt.agent', { window: windowFile(elsewhere) }).channel
+      await wrong.ready(booted())
+      const { files } = wrong
+      assert.ok(files)
+      const bytes = noise(900_000)
+      await assert.rejects(put(files, '/root/spoiled', bytes), (error) => error instanceof TtError && error.code === 'failed' && /not those that were sent/.test(error.message))
+      assert.equal(await files.stat('/root/spoiled'), undefined)
+      await put(files, '/root/spoiled', bytes)
+      assert.ok((await fetched(files, '/root/spoiled')).bytes.equals(bytes))
+      await wrong[Symbol.asyncDispose]()
+      const other = channelTo(vm, 'tt.agent', { window: windowFile(elsewhere) }).channel
+      await other.ready(booted())
+      await assert.rejects(fetched(other.files ?? assert.fail(), '/root/spoiled'), (error) => error instanceof TtError && error.code === 'failed')
+      assert.ok((await fetched(other.files ?? assert.fail(), '/root/spoiled')).bytes.equals(bytes))
+      await other[Symbol.asyncDispose]()
+      rmSync(elsewhere, { recursive: true })
+      ;({ channel, interrupt } = channelTo(vm))
+      await channel.ready(booted())
     })
     it('halts in order', async () => {
       await run('(trap "echo told >/root/told; sync; exit" TERM; while :; do sleep 0.1; done) >/dev/null 2>&1 & echo')

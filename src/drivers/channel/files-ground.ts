@@ -58,7 +58,8 @@ export async function put(files: GuestFiles, path: string, bytes: Buffer, mode =
 /** Reads a file whole. */
 export async function fetched(files: GuestFiles, path: string, offset?: number): Promise<{ bytes: Buffer; sha256: string }> {
   const heard: Buffer[] = []
-  const { sha256 } = await files.read(path, { offset, output: (bytes) => void heard.push(Buffer.from(bytes)) })
+  const sizeBytes = (await files.stat(path))?.sizeBytes
+  const { sha256 } = await files.read(path, { offset, ...(sizeBytes === undefined ? {} : { sizeBytes }), output: (bytes) => void heard.push(Buffer.from(bytes)) })
   return { bytes: Buffer.concat(heard), sha256 }
 }
 
