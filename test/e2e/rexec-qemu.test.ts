@@ -265,7 +265,7 @@ if ('why' in image) {
       await Promise.all(all.map((bytes, n) => put(files, `/root/by-window-${n}`, bytes)))
       for (const { bytes, at } of await Promise.all(all.map(async (_, at) => ({ ...(await fetched(files, `/root/by-window-${at}`)), at })))) assert.ok(bytes.equals(all[at] as Buffer), `file ${at}`)
       const disk = readFileSync(vm.window)
-      assert.ok(disk.subarray(1 << 20, 7 << 20).includes((all[0] as Buffer).subarray(1_048_576, 1_100_000)), 'the bytes went another way')
+      assert.ok(all.some((bytes) => disk.subarray(1 << 20, 7 << 20).includes(bytes.subarray(1_572_864, 1_600_000))), 'the bytes went another way')
       assert.ok(disk.subarray(0, 1 << 20).every((byte) => byte === 0) && disk.subarray(7 << 20).every((byte) => byte === 0), 'something was written at its ends')
       await run('rm /root/by-window-*')
     })

@@ -8,6 +8,7 @@ import { eventually, type Ground, ground, heard, isAlive, mortal, refused, watch
 import { dials } from './port.contract.ts'
 import { screens } from './screen.contract.ts'
 import { seeds } from './seed.contract.ts'
+import { windows } from './window.contract.ts'
 
 /** What the suite needs of an engine. Plans get a directory for their disks, which is not the engine's. */
 export interface EngineSubject {
@@ -67,6 +68,7 @@ export async function engineContract(subject: EngineSubject): Promise<void> {
   })
   verbs(subject, it)
   seeds(it)
+  if (features.window) windows(it)
   restarts(it)
   if (features.logs) logs(subject, it)
   if (features.console) consoles(subject, it)

@@ -50,7 +50,9 @@ export function window(path: () => Promise<string | undefined>, world: World): W
       if (broken || free?.length === 0) return undefined
       const file = await opened(await path())
       if (!file) return undefined
-      free ??= placesIn((await file.stat()).size)
+      const { size } = await file.stat()
+      // Nothing is waited for from here on: another lease may have been asked for at the same time.
+      free ??= placesIn(size)
       const places = free.splice(0, placesOfEach)
       if (places.length > 0) return leaseOf(file, { places, world, give })
       await file.close()

@@ -49,6 +49,7 @@ const golden: Record<string, [Plan, Machine]> = {
   'demo-os': [demoOs, machine],
   'q35-disk': [debian, { ...machine, blockDevices: new Set(['/dev/vg/demo.2']) }],
   'q35-seed': [{ ...debian, seed: { 'meta-data': 'instance-id: a\n', 'user-data': '#cloud-config\n' } }, machine],
+  'q35-window': [{ ...debian, seed: { 'meta-data': 'instance-id: a\n' }, window: true }, machine],
   'q35-kernel': [{ ...micro, options: { machine: { type: 'q35' }, cache: 'unsafe' } }, machine],
   // An accelerator is for guests of the host's own processor.
   ...Object.fromEntries((['arm64', 'armhf', 'mips64el', 'mipsel', 'ppc64el', 'riscv64', 's390x'] as const).map((arch) => [`arch-${arch}`, [{ ...micro, arch, cpu: 1 }, { ...machine, accel: 'kvm' }]] as const)),
