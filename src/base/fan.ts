@@ -1,3 +1,5 @@
+import { queue } from './queue.ts'
+
 /**
  * One stream of values for several readers, each at its own pace and none further ahead of the slowest than so many bytes. Values are shared and not copied, so many readers cost
  * no more memory than one.
@@ -18,11 +20,8 @@ export interface Lane<T> {
   leave(): void
 }
 
-/** Values that were taken are forgotten this many at a time: each forgetting moves those that wait. */
-const compactAfter = 16
-
 export function fan<T>({ sizeOf, limitBytes }: { sizeOf: (value: T) => number; limitBytes: number }): Fan<T> {
-  const lanes = new Set<{ push(value: T, bytes: number): void; rouse(): void }>()
+  const lanes = new Set<{ come(value: T): void; end(): void }>()
   let behind = 0
   let release: (() => void) | undefined
   let ended = false
@@ -35,59 +34,50 @@ export function fan<T>({ sizeOf, limitBytes }: { sizeOf: (value: T) => number; l
   return {
     give(value) {
       if (ended) return undefined
-      const bytes = sizeOf(value)
-      for (const lane of lanes) lane.push(value, bytes)
+      for (const lane of lanes) lane.come(value)
       return behind === 0 ? undefined : new Promise((resolve) => (release = resolve))
     },
     end(broken) {
       if (ended) return
       ended = true
       fault = broken
-      for (const lane of lanes) lane.rouse()
+      for (const lane of lanes) lane.end()
     },
     lane() {
-      let values: { value: T; bytes: number }[] = []
-      let head = 0
+      const values = queue<T>()
+      const reader = values[Symbol.asyncIterator]()
       let waitingBytes = 0
-      let wake: (() => void) | undefined
-      const own = {
-        push(value: T, bytes: number) {
-          values.push({ value, bytes })
-          if (waitingBytes < limitBytes && waitingBytes + bytes >= limitBytes) behind++
-          waitingBytes += bytes
-          own.rouse()
-        },
-        rouse() {
-          wake?.()
-          wake = undefined
-        },
+      let left = false
+      const come = (value: T) => {
+        const bytes = sizeOf(value)
+        if (waitingBytes < limitBytes && waitingBytes + bytes >= limitBytes) behind++
+        waitingBytes += bytes
+        values.push(value)
       }
       const taken = (bytes: number) => {
         if (waitingBytes >= limitBytes && waitingBytes - bytes < limitBytes) caughtUp()
         waitingBytes -= bytes
       }
+      const own = { come, end: values.end }
       lanes.add(own)
+      if (ended) values.end()
       return {
         async next() {
-          for (;;) {
-            if (fault) throw fault
-            const first = values[head]
-            if (first) {
-              head++
-              // A lane that is never quite empty must not hold what was taken from it.
-              if (head === values.length || head === compactAfter) [values, head] = [values.slice(head), 0]
-              taken(first.bytes)
-              return first.value
+          if (!fault && !left) {
+            const { value, done } = await reader.next()
+            if (!fault && !left && !done) {
+              taken(sizeOf(value))
+              return value
             }
-            if (ended || !lanes.has(own)) return undefined
-            await new Promise<void>((resolve) => (wake = resolve))
           }
+          if (fault) throw fault
+          return undefined
         },
         leave() {
+          left = true
           lanes.delete(own)
           taken(waitingBytes)
-          ;[values, head] = [[], 0]
-          own.rouse()
+          values.end()
         },
       }
     },

@@ -89,6 +89,16 @@ test('a handoff holds its writer until the reader comes back', async () => {
   assert.deepEqual(got, [1, 2, 3])
 })
 
+test('a handoff that ends lets go of its writer though nobody ever reads, and who comes later still gets what was given', async () => {
+  const values = handoff<number>()
+  const given = values.give(1)
+  await tick()
+  values.end()
+  await given
+  await values.give(2)
+  assert.deepEqual(await Array.fromAsync(values), [1])
+})
+
 test('a handoff lets go of its writer when the reader leaves', async () => {
   const values = handoff<number>()
   const writing = values.give(1)

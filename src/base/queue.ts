@@ -184,29 +184,32 @@ export interface Handoff<T> extends AsyncIterable<T> {
 
 export function handoff<T>(): Handoff<T> {
   const waiting = queue<{ value: T; taken: () => void }>()
+  const givers = new Set<() => void>()
   let ended = false
+  const end = () => {
+    ended = true
+    waiting.end()
+    // There may never be a reader, or none that comes back.
+    for (const release of givers) release()
+  }
   return {
     async give(value) {
       if (ended) return
-      await new Promise<void>((taken) => waiting.push({ value, taken }))
+      const { promise, resolve } = Promise.withResolvers<void>()
+      givers.add(resolve)
+      waiting.push({ value, taken: resolve })
+      await promise
+      givers.delete(resolve)
     },
-    end() {
-      ended = true
-      waiting.end()
-    },
+    end,
     async *[Symbol.asyncIterator]() {
-      let release: (() => void) | undefined
       try {
         for await (const { value, taken } of waiting) {
-          release = taken
           yield value
           taken()
         }
       } finally {
-        ended = true
-        waiting.end()
-        release?.()
-        for await (const { taken } of waiting) taken() // The reader left: nobody is to wait for it.
+        end()
       }
     },
   }
