@@ -235,7 +235,7 @@ describe('J01: every session, by who asks; fault 38: reload is for admins', { ti
           reload: { type: 'reload' },
           doctor: { type: 'doctor' },
           build: { type: 'build', image: 'fake:micro' },
-          import: { type: 'import', image: { name: 'imported', url: 'http://127.0.0.1:1/none' } },
+          import: { type: 'import', image: { name: 'imported', url: `http://127.0.0.1:${at.port}/none` } },
         }
         const request = requests[type]
         found[caller] = needsInput(request) ? await joined(at, caller, request) : (await asked(at, caller, { id: 'session', body: request })).status

@@ -28,7 +28,7 @@ if (asked !== undefined) {
   test('fault 18, fault 24, fault 25 [D03 H13 H14 E09]: a server killed right before or after any effect loses nothing, leaks nothing and has its counters right within 10 s', { timeout: 600_000 }, async (context) => {
     await using one = player()
     await using other = player()
-    context.diagnostic(summary(await sweep(points, { file, players: [one, other] })))
+    context.diagnostic(summary(await sweep(soak ? points : sample(points, 500), { file, players: [one, other] })))
   })
 
   test('[H14]: a server killed again while it puts things right after a kill', { timeout: 3_600_000 }, async () => {

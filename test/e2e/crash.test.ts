@@ -79,9 +79,9 @@ await inNamespace(import.meta.url, () => {
     test('fault 18, fault 24, fault 25 [D03 H13 H14 E09]: a server of real guests ended by SIGKILL right before or after an effect or a commit loses nothing and leaks nothing', { timeout: 14_000_000 }, async (context) => {
       const { effects } = await played({ scenario: 'qemu', fates: [] })
       const points = pointsOf('qemu', effects)
-      const all = await sweep(soak ? points : sample(points, 4), { file: import.meta.filename, players: [{ ask: played }, { ask: played }], mayLive: true })
+      const all = await sweep(soak ? points : sample(points, 2), { file: import.meta.filename, players: [{ ask: played }, { ask: played }], mayLive: true })
       context.diagnostic(`of ${points.length}: ${summary(all)}`)
-      assert.ok(all.filter(({ lived }) => lived).length <= all.length / 4, 'most of them died where they were to')
+      assert.ok(all.filter(({ lived }) => lived).length <= Math.max(1, all.length / 4), 'most of them died where they were to')
     })
   }
 })

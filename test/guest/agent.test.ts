@@ -24,7 +24,7 @@ describe('the agent, spoken to frame by frame', () => {
 
   describe('greeting', () => {
     it('tells who it is', async () => {
-      assert.match(await talk.greet(), /^protocol=2\nagent=[\d.]+\nboot=[0-9a-f-]{36}\ninstance=[0-9a-f]{16}\ninit=0\nhostname=.+\nproof=[0-9a-f]{64}\n$/)
+      assert.match(await talk.greet(), /^protocol=2\nagent=[\d.]+\nboot=[0-9a-f-]{36}\ninstance=[0-9a-f]{16}\ninit=0\nhostname=.+\nwindow=\nproof=[0-9a-f]{64}\n$/)
       await works()
     })
     it('finds the HELLO after a frame cut anywhere', async () => {

@@ -52,7 +52,7 @@ const golden: Record<string, [Plan, Machine]> = {
   'q35-window': [{ ...debian, seed: { 'meta-data': 'instance-id: a\n' }, window: true }, machine],
   'q35-kernel': [{ ...micro, options: { machine: { type: 'q35' }, cache: 'unsafe' } }, machine],
   // An accelerator is for guests of the host's own processor.
-  ...Object.fromEntries((['arm64', 'armhf', 'mips64el', 'mipsel', 'ppc64el', 'riscv64', 's390x'] as const).map((arch) => [`arch-${arch}`, [{ ...micro, arch, cpu: 1 }, { ...machine, accel: 'kvm' }]] as const)),
+  ...Object.fromEntries((['arm64', 'armhf', 'mips64el', 'mipsel', 'ppc64el', 'riscv64', 's390x'] as const).map((arch) => [`arch-${arch}`, [{ ...micro, arch, cpu: 1, window: true }, { ...machine, accel: 'kvm' }]] as const)),
   'arch-i386': [{ ...micro, arch: 'i386' }, { ...machine, accel: 'kvm' }],
   'arch-sparc': [{ ...demoOs, arch: 'sparc', memMb: 32, options: {}, nics: [tap] }, machine],
 }

@@ -47,8 +47,11 @@ export function checked(plan: Plan): CheckedPlan {
   if (board) checkBoard(plan, board)
   const places = board?.places ?? placesOf(options)
   need(plan.disks.length + plan.nics.length + 2 + (plan.seed ? 1 : 0) + (plan.window ? 1 : 0) <= places, `the machine takes ${places - 2} disks and network cards at most`)
-  return { plan, options, ...(board ? { board } : {}) }
+  return { plan: board?.suffix === 'ccw' ? unwindowed(plan) : plan, options, ...(board ? { board } : {}) }
 }
+
+/** A kernel for s390x finds its devices all at once: with a disk more, the one it is to start from might be called the second. */
+const unwindowed = ({ window: _, ...rest }: Plan): Plan => rest
 
 function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed, window }: Plan, { machine, suffix, cpuMax, memMinMb, memMaxMb }: Board): void {
   const about = { subject: `vm/${id}` }
