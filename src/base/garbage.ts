@@ -6,7 +6,7 @@
 let collect: ((options: { type: 'minor' | 'major' }) => void) | undefined
 let sinceBytes = 0
 
-const everyBytes = 16 << 20
+const everyBytes = 4 << 20
 const mostBytes = 16 << 20
 
 /** So many bytes have passed in buffers of their own. */
