@@ -4,7 +4,8 @@ import { basename, dirname, resolve } from 'node:path'
 import type { LocalFiles, LocalPart } from '../cli/local-files.ts'
 import { type ErrorCode, fail, TtError } from '../model/errors.ts'
 
-const pieceBytes = 256 * 1024
+/** Each read costs the same, however much it brings. */
+const pieceBytes = 1024 * 1024
 
 /** The machine's own. Loaded by transfers only. */
 export const localFiles: LocalFiles = {

@@ -52,7 +52,7 @@ describe('bytes on their way into a guest by its window', () => {
       const own = await lease.read(at, length)
       assert.deepEqual(Buffer.from(record), piece(lease, at, own))
       parts.push(own)
-      await aside.output(said(at))
+      aside.output(said(at))
     }
     return { whole: Buffer.concat(parts), verdict: 0 }
   }
@@ -90,10 +90,10 @@ describe('bytes on their way into a guest by its window', () => {
     const aside = push(on.lease)
     const told = aside.stdin[Symbol.asyncIterator]()
     const at = Buffer.from((await told.next()).value as Uint8Array).readUInt32LE()
-    assert.throws(() => void aside.output(said(12_345)), failed(/not its own/))
-    await aside.output(said(at).subarray(0, 3))
-    await aside.output(said(at).subarray(3))
-    assert.throws(() => void aside.output(said(at)), failed(/not its own/), 'twice')
+    assert.throws(() => aside.output(said(12_345)), failed(/not its own/))
+    aside.output(said(at).subarray(0, 3))
+    aside.output(said(at).subarray(3))
+    assert.throws(() => aside.output(said(at)), failed(/not its own/), 'twice')
   })
 })
 
@@ -114,9 +114,10 @@ describe('bytes on their way out of a guest by its window', () => {
       const at = Buffer.from((await places.next()).value as Uint8Array).readUInt32LE()
       await on.lease.write([bytes], at)
       const record = piece(on.lease, at, bytes)
-      await aside.output(record.subarray(0, 5))
-      await aside.output(record.subarray(5))
+      aside.output(record.subarray(0, 5))
+      aside.output(record.subarray(5))
     }
+    await aside.done()
     assert.ok(Buffer.concat(heard).equals(Buffer.concat(parts)))
     assert.equal(aside.sha256(), sha256(Buffer.concat(parts)))
   })
@@ -125,22 +126,57 @@ describe('bytes on their way out of a guest by its window', () => {
     const { aside, heard, isDistrusted } = fetch(on.lease)
     const [at = 0] = on.lease.places
     await on.lease.write([noise(100)], at)
-    await assert.rejects(async () => aside.output(piece(on.lease, at, noise(101).subarray(1))), failed(/not those it sent/))
+    aside.output(piece(on.lease, at, noise(101).subarray(1)))
+    await assert.rejects(aside.done(), failed(/not those it sent/))
+    assert.ok(failed(/not those it sent/)(aside.fault))
     assert.deepEqual([heard.length, isDistrusted()], [0, true])
+    // The guest is given no place any more, but those it has.
+    assert.equal((await Array.fromAsync(aside.stdin)).length, 3)
+  })
+  it('however slow the reader is, no more is under way than there are places, and its error is the one that counts', async () => {
+    await using on = await leased()
+    const go = Promise.withResolvers<void>()
+    const passed: number[] = []
+    const aside = outOfWindow(on.lease, {
+      path: '/f',
+      output: async (bytes) => {
+        passed.push(bytes.length)
+        await go.promise
+        if (passed.length === 2) throw new Error('the reader is full')
+      },
+      distrust: () => assert.fail('the window is as it should be'),
+    })
+    const places = aside.stdin[Symbol.asyncIterator]()
+    for (const size of [10, 20, 30]) {
+      const at = Buffer.from((await places.next()).value as Uint8Array).readUInt32LE()
+      await on.lease.write([noise(size)], at)
+      aside.output(piece(on.lease, at, noise(size)))
+    }
+    let more = false
+    const next = places.next().then(({ done }) => (more = !done))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.deepEqual([more, passed], [false, [10]])
+    go.resolve()
+    await assert.rejects(aside.done(), /the reader is full/)
+    await next
+    assert.deepEqual([more, passed], [true, [10, 20]])
+    assert.equal((aside.fault as Error).message, 'the reader is full')
   })
   it('a guest that tells of what cannot be is found out', async () => {
     await using on = await leased()
     const [at = 0] = on.lease.places
     for (const record of [said(at + 1, 10), said(at, 0), said(at, placeBytes + 1), said(0, 10), said(at, 0xffffffff)]) {
       const { aside, heard } = fetch(on.lease)
-      await assert.rejects(async () => aside.output(Buffer.concat([record, Buffer.alloc(16)])), failed(/cannot be/))
+      assert.throws(() => aside.output(Buffer.concat([record, Buffer.alloc(16)])), failed(/cannot be/))
       assert.equal(heard.length, 0)
     }
     const { aside } = fetch(on.lease)
     await on.lease.write([noise(10)], at)
     const record = piece(on.lease, at, noise(10))
-    await aside.output(record)
-    // Its place went back to it with that.
-    await aside.output(record)
+    aside.output(record)
+    assert.throws(() => aside.output(record), failed(/cannot be/), 'its place is not free before the piece was passed on')
+    await aside.done()
+    aside.output(record)
+    await aside.done()
   })
 })

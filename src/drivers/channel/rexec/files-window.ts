@@ -15,7 +15,11 @@ export const leastBytes = 256 << 10
 /** A transfer's side of the port: what is said to the guest, and what it says. */
 export interface Aside {
   stdin: AsyncIterable<Uint8Array>
-  output(bytes: Uint8Array): void | Promise<void>
+  output(bytes: Uint8Array): void
+  /** Resolves when all that the guest told of has been dealt with. */
+  done(): Promise<void>
+  /** What ended the transfer on this side: it says more than the end the guest makes of it. */
+  readonly fault: unknown
 }
 
 interface Piece {
@@ -29,35 +33,55 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
   const free = queue<number>()
   const taken = new Set<number>()
   const heard = recordsOf(placeSize)
+  /** In their order, each as soon as it lies in its place: meanwhile the next is filled. */
+  const records = queue<Promise<Buffer>>()
+  let over = false
   lease.places.forEach(free.push)
-  async function* stdin() {
+  const told = async ({ at, parts, length }: Piece): Promise<Buffer> => {
+    taken.add(at)
+    const tag = lease.tag()
+    parts.forEach(tag.add)
+    await lease.write(parts, at)
+    return record(at, length, tag.bytes())
+  }
+  const tell = (piece: Piece) => {
+    const promise = told(piece)
+    promise.catch(() => undefined) // Whoever reads the records hears of it.
+    records.push(promise)
+  }
+  const fill = async () => {
     const places = free[Symbol.asyncIterator]()
     const hash = hasher()
     let left = sizeBytes
-    const told = async ({ at, parts, length }: Piece) => {
-      const tag = lease.tag()
-      parts.forEach(tag.add)
-      await lease.write(parts, at)
-      taken.add(at)
-      return record(at, length, tag.bytes())
-    }
     let piece: Piece | undefined
     for await (const given of bytes) {
       hash.update(given)
       left -= given.length
       for (let from = 0; from < given.length; ) {
         piece ??= { at: (await places.next()).value as number, parts: [], length: 0 }
+        if (over) return
         const part = given.subarray(from, from + placeBytes - piece.length)
         piece.parts.push(part)
         piece.length += part.length
         from += part.length
         if (piece.length < placeBytes && left > 0) continue
-        yield await told(piece)
+        tell(piece)
         piece = undefined
       }
     }
-    if (piece) yield await told(piece)
-    if (left === 0) yield record(hash.hex() === sha256 ? verdicts.whole : verdicts.wrong, 0)
+    if (piece) tell(piece)
+    if (left === 0) records.push(Promise.resolve(record(hash.hex() === sha256 ? verdicts.whole : verdicts.wrong, 0)))
+  }
+  async function* stdin() {
+    const filling = fill().finally(records.end)
+    filling.catch(() => undefined)
+    try {
+      for await (const one of records) yield await one
+      await filling
+    } finally {
+      over = true
+      free.end()
+    }
   }
   return {
     stdin: stdin(),
@@ -68,6 +92,8 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
         free.push(at)
       }
     },
+    done: async () => undefined,
+    fault: undefined,
   }
 }
 
@@ -77,25 +103,48 @@ export function outOfWindow(lease: Lease, { output, path, distrust }: { output: 
   const given = new Set(lease.places)
   const heard = recordsOf(pieceSize)
   const hash = hasher()
+  let delivered = Promise.resolve()
+  let fault: unknown
   for (const at of lease.places) free.push(place(at))
+  const taken = async (at: number, length: number, tag: Buffer): Promise<Buffer> => {
+    const bytes = await lease.read(at, length)
+    const own = lease.tag()
+    own.add(bytes)
+    if (!own.bytes().equals(tag)) {
+      distrust()
+      fail('failed', 'bytes came from the guest that are not those it sent', { subject: path, remedy: 'fetch it again' })
+    }
+    return bytes
+  }
+  const deliver = async (at: number, arriving: Promise<Buffer>, before: Promise<void>) => {
+    await before
+    const bytes = await arriving
+    hash.update(bytes)
+    await output(bytes)
+    // Not sooner: however slow the reader is, no more is under way than there are places.
+    given.add(at)
+    free.push(place(at))
+  }
   return {
     stdin: free,
-    async output(said) {
+    output(said) {
       for (const one of heard(said)) {
         const [at, length] = [one.readUInt32LE(), one.readUInt32LE(placeSize)]
         if (!given.delete(at) || length === 0 || length > placeBytes) fail('failed', 'the guest told of a piece that cannot be', { subject: path })
-        const bytes = await lease.read(at, length)
-        const tag = lease.tag()
-        tag.add(bytes)
-        if (!tag.bytes().equals(one.subarray(placeSize + 4))) {
-          distrust()
-          fail('failed', 'bytes came from the guest that are not those it sent', { subject: path, remedy: 'fetch it again' })
-        }
-        given.add(at)
-        free.push(place(at))
-        hash.update(bytes)
-        await output(bytes)
+        // It is read while those before it are passed on.
+        const arriving = taken(at, length, Buffer.from(one.subarray(placeSize + 4)))
+        arriving.catch(() => undefined)
+        delivered = deliver(at, arriving, delivered)
+        // Without a place the guest ends.
+        delivered.catch((thrown: unknown) => {
+          fault ??= thrown
+          free.end()
+        })
       }
+    },
+    done: () => delivered,
+    get fault() {
+      return fault
     },
     sha256: hash.hex,
   }

@@ -4,6 +4,7 @@ import type { Call } from '../../../model/call.ts'
 import { fail } from '../../../model/errors.ts'
 import type { FileEntry } from '../../../model/session.ts'
 import type { GuestFiles } from '../channel.ts'
+import { within } from '../within.ts'
 import type { Converse } from './exchange.ts'
 import { execution } from './execution.ts'
 import { entryReader } from './files-entry.ts'
@@ -53,7 +54,12 @@ export function guestFiles(exchange: Converse, { world, window }: { world: World
       lease.settled()
       if (reason.endsWith(' window')) window.distrust()
     }
-    await perform({ ...order, key: lease.key }, { ...aside, ended }, call)
+    try {
+      await perform({ ...order, key: lease.key }, { stdin: aside.stdin, output: aside.output, ended }, call)
+    } catch (thrown) {
+      throw aside.fault ?? thrown
+    }
+    await within(aside.done(), call?.signal)
   }
 
   return {
