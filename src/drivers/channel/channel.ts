@@ -91,7 +91,7 @@ export interface GuestFiles {
   offer(path: string, file: NewFile, call?: Call): Promise<number>
   /**
    * Writes the file's bytes from `offset` on (as `offer` said) into a hidden file beside it, checks the sha256 of the whole, gives it its mode and only then its name, at once.
-   * Parent directories must be there. Broken off, what was written stays for the next time; a wrong sha256 is refused with `failed` and leaves nothing.
+   * Parent directories must be there. Pieces that were given are not changed any more. Broken off, what was written stays for the next time; a wrong sha256 is refused with `failed` and leaves nothing.
    */
   write(path: string, file: NewFile & { offset: number }, bytes: AsyncIterable<Uint8Array>, call?: Call): Promise<void>
   /** Makes a directory with this mode, or gives it to the one that is there. */
