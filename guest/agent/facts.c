@@ -29,7 +29,7 @@ size_t facts_write(char text[FACTS_MAX], const uint8_t proof[MAC_SIZE]) {
   for (size_t i = 0; i < MAC_SIZE; i++) sprintf(digits + 2 * i, "%02x", proof[i]);
   char host[65] = "", window[WINDOW_NAME_SIZE] = "";
   gethostname(host, sizeof host - 1);
-  window_find(window);
+  if (window_find(window) && !window_works()) window[0] = 0;
   int length = snprintf(text, FACTS_MAX, "protocol=%d\nagent=%s\nboot=%s\ninstance=%016llx\ninit=%d\nhostname=%s\nwindow=%s\nproof=%s\n", PROTOCOL_VERSION,
                         AGENT_VERSION, boot_id, instance, init_process, host, window, digits);
   return length < 0 ? 0 : length < FACTS_MAX ? (size_t)length : FACTS_MAX - 1;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "text.h"
 
@@ -24,6 +25,12 @@ bool window_find(char name[WINDOW_NAME_SIZE]) {
   }
   closedir(dir);
   return found;
+}
+
+bool window_works(void) {
+  int disk = window_open(O_RDONLY);
+  if (disk >= 0) close(disk);
+  return disk >= 0;
 }
 
 int window_open(int flags) {

@@ -3,7 +3,7 @@ import { outputAsItIs } from '../base/terminal-mode.ts'
 import type { Keyboard } from '../cli/terminal.ts'
 
 /**
- * Every key as it is pressed, and what is shown as it comes. Node gives the terminal back at any end of the process that it sees, a signal's or a crash's too.
+ * Every key as it is pressed, and what is shown as it comes. The terminal is given back at any end of the process that Node sees, a second signal's or a crash's too.
  * Its raw mode still puts a carriage return before each line feed, which moves the cursor of full-screen programs: `stty` ends that.
  */
 export function keyboard(): Keyboard {
@@ -13,6 +13,9 @@ export function keyboard(): Keyboard {
   const size = () => ({ columns: screen.columns || 80, rows: screen.rows || 24 })
   const press = (data: Uint8Array) => keys.push(data)
   stdin.setRawMode(true)
+  const giveBack = () => void stdin.setRawMode(false)
+  // First of all: what else is done at the end may be the last thing this process does.
+  process.prependListener('exit', giveBack)
   outputAsItIs()
   stdin.on('data', press)
   stdin.once('end', keys.end)
@@ -33,7 +36,8 @@ export function keyboard(): Keyboard {
       stdin.off('data', press)
       stdin.pause()
       keys.end()
-      stdin.setRawMode(false)
+      process.off('exit', giveBack)
+      giveBack()
     },
   }
 }

@@ -43,6 +43,7 @@ const remedies: Partial<Record<string, string>> = {
 export function filesRefusalOf(answer: Buffer, path: string): TtError {
   const [text = '', errno = ''] = /^(E[A-Z0-9]{1,20}) [a-z0-9]{1,20}$/.exec(answer.toString('latin1', 0, 64)) ?? []
   if (errno === '') return new TtError({ code: 'failed', message: 'the guest refused without a reason', subject: path })
+  if (text.endsWith(' window') && refusals[text] === undefined) return new TtError({ code: 'unavailable', message: `the disk by which large files go cannot be used in the guest (${text})`, subject: path, remedy: 'do it again: it goes another way then' })
   const [code, message] = refusals[text] ?? refusals[errno] ?? ['failed' as const, 'the guest failed to do it']
   return new TtError({ code, message: `${message} (${text})`, subject: path, remedy: remedies[text] ?? remedies[errno] })
 }

@@ -42,7 +42,7 @@ async function leased() {
 describe('bytes on their way into a guest by its window', () => {
   const bytes = noise(3 * placeBytes + 1000)
   const source = () => iterate([bytes.subarray(0, 10), bytes.subarray(10, 700_000), bytes.subarray(700_000)])
-  const push = (lease: Lease, given: Partial<Parameters<typeof intoWindow>[1]> = {}) => intoWindow(lease, { bytes: source(), sizeBytes: bytes.length, sha256: sha256(bytes), path: '/f', ...given })
+  const push = (lease: Lease, given: Partial<Omit<Parameters<typeof intoWindow>[1], 'distrust'>> = {}, distrust = () => {}) => intoWindow(lease, { distrust, bytes: source(), sizeBytes: bytes.length, sha256: sha256(bytes), path: '/f', ...given })
   /** The guest's side: every piece that is told, until the verdict; places go back as `done` says. */
   const received = async (lease: Lease, aside: ReturnType<typeof push>) => {
     const parts: Buffer[] = []

@@ -20,6 +20,8 @@ export interface Aside {
   done(): Promise<void>
   /** What ended the transfer on this side: it says more than the end the guest makes of it. */
   readonly fault: unknown
+  /** Nothing is read or passed on any more. */
+  stop(): void
 }
 
 interface Piece {
@@ -29,7 +31,7 @@ interface Piece {
 }
 
 /** Bytes on their way in. When all have come the guest is told whether their sha256 is the one that was announced; the guest looks at the tags only. */
-export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { bytes: AsyncIterable<Uint8Array>; sizeBytes: number; sha256: string; path: string }): Aside {
+export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path, distrust }: { bytes: AsyncIterable<Uint8Array>; sizeBytes: number; sha256: string; path: string; distrust: () => void }): Aside {
   const free = queue<number>()
   const taken = new Set<number>()
   const heard = recordsOf(placeSize)
@@ -41,7 +43,7 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
     taken.add(at)
     const tag = lease.tag()
     parts.forEach(tag.add)
-    await lease.write(parts, at)
+    await lease.write(parts, at).catch((fault: Error) => unusable({ fault, path, distrust }))
     return record(at, length, tag.bytes())
   }
   const tell = (piece: Piece) => {
@@ -72,6 +74,11 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
     if (piece) tell(piece)
     if (left === 0) records.push(Promise.resolve(record(hash.hex() === sha256 ? verdicts.whole : verdicts.wrong, 0)))
   }
+  const stop = () => {
+    over = true
+    free.end()
+    records.end()
+  }
   async function* stdin() {
     const filling = fill().finally(records.end)
     filling.catch(() => undefined)
@@ -79,8 +86,7 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
       for await (const one of records) yield await one
       await filling
     } finally {
-      over = true
-      free.end()
+      stop()
     }
   }
   return {
@@ -94,6 +100,7 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path }: { b
     },
     done: async () => undefined,
     fault: undefined,
+    stop,
   }
 }
 
@@ -105,9 +112,10 @@ export function outOfWindow(lease: Lease, { output, path, distrust }: { output: 
   const hash = hasher()
   let delivered = Promise.resolve()
   let fault: unknown
+  let over = false
   for (const at of lease.places) free.push(place(at))
   const taken = async (at: number, length: number, tag: Buffer): Promise<Buffer> => {
-    const bytes = await lease.read(at, length)
+    const bytes = await lease.read(at, length).catch((thrown: Error) => unusable({ fault: thrown, path, distrust }))
     const own = lease.tag()
     own.add(bytes)
     if (!own.bytes().equals(tag)) {
@@ -119,6 +127,7 @@ export function outOfWindow(lease: Lease, { output, path, distrust }: { output: 
   const deliver = async (at: number, arriving: Promise<Buffer>, before: Promise<void>) => {
     await before
     const bytes = await arriving
+    if (over) return
     hash.update(bytes)
     await output(bytes)
     // Not sooner: however slow the reader is, no more is under way than there are places.
@@ -146,8 +155,18 @@ export function outOfWindow(lease: Lease, { output, path, distrust }: { output: 
     get fault() {
       return fault
     },
+    stop() {
+      over = true
+      free.end()
+    },
     sha256: hash.hex,
   }
+}
+
+/** The host's own side of it: its disk is full, or cannot be read. */
+function unusable({ fault, path, distrust }: { fault: Error; path: string; distrust: () => void }): never {
+  distrust()
+  return fail('unavailable', `the disk by which large files go cannot be used on this host: ${fault.message}`, { subject: path, remedy: 'do it again: it goes another way then', cause: fault })
 }
 
 function place(at: number): Buffer {

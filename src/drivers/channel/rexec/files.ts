@@ -56,10 +56,14 @@ export function guestFiles(exchange: Converse, { world, window }: { world: World
     }
     try {
       await perform({ ...order, key: lease.key }, { stdin: aside.stdin, output: aside.output, ended }, call)
+      await within(aside.done(), call?.signal)
     } catch (thrown) {
+      // What a guest gave before it refused the rest is passed on, and nothing after that.
+      if (!call?.signal?.aborted) await within(aside.done(), call?.signal).catch(() => undefined)
       throw aside.fault ?? thrown
+    } finally {
+      aside.stop()
     }
-    await within(aside.done(), call?.signal)
   }
 
   return {
@@ -116,7 +120,7 @@ export function guestFiles(exchange: Converse, { world, window }: { world: World
       if (offset > file.sizeBytes) fail('invalid', `the offset ${offset} is beyond the end at ${file.sizeBytes}`, { subject: path })
       const order = { operation: operations.write, path, offset, ...claimOf(file) }
       await using lease = offset === 0 && file.sizeBytes >= leastBytes ? await window.lease() : undefined
-      if (lease) await performBeside(order, { lease, aside: intoWindow(lease, { ...file, bytes, path }) }, call)
+      if (lease) await performBeside(order, { lease, aside: intoWindow(lease, { ...file, bytes, path, distrust: window.distrust }) }, call)
       else await perform(order, { stdin: bytes }, call)
     },
     async makeDirectory(path, mode, call) {

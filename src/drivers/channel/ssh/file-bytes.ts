@@ -8,7 +8,7 @@ const ahead = 32
 /** Reads a file's bytes in their order; where it ended. */
 export async function arriving(sftp: Sftp, path: string, { from, most = Infinity, output }: { from: number; most?: number; output: (bytes: Buffer) => void | Promise<void> }): Promise<number> {
   const handle = await sftp.open(path, 'r')
-  const asked: Promise<Buffer>[] = []
+  const asked: { length: number; piece: Promise<Buffer> }[] = []
   let next = from
   let at = from
   const ask = () => {
@@ -16,15 +16,17 @@ export async function arriving(sftp: Sftp, path: string, { from, most = Infinity
     if (length <= 0) return
     const piece = whole(sftp, handle, next, length)
     piece.catch(() => undefined) // It is awaited in its turn, unless one before it failed.
-    asked.push(piece)
+    asked.push({ length, piece })
     next += length
   }
   try {
     for (let n = 0; n < ahead; n++) ask()
-    for (let piece = await asked.shift(); piece && piece.length > 0; piece = await asked.shift()) {
+    for (let one = asked.shift(); one; one = asked.shift()) {
+      const piece = await one.piece
       at += piece.length
-      await output(piece)
-      if (at >= most) break
+      if (piece.length > 0) await output(piece)
+      // The end when it was asked for. It may have grown since, and then a later piece would not follow this one.
+      if (piece.length < one.length || at >= most) break
       ask()
     }
     return at

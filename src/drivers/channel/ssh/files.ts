@@ -95,7 +95,8 @@ export function sshFiles(over: FilesOver): GuestFiles {
         const { size } = await file(sftp, path)
         if (offset > size) fail('invalid', `'${path}' in the guest has ${size} bytes, and none from ${offset} on`, { subject: path })
         const hash = createHash('sha256')
-        const end = await arriving(sftp, path, { from: offset, output: (piece) => (hash.update(piece), output(piece)) })
+        // What is there when it begins: a file that grows has an end, and no piece is asked for beyond it. Files of /proc say 0 and have more.
+        const end = await arriving(sftp, path, { from: offset, ...(size > 0 ? { most: size } : {}), output: (piece) => (hash.update(piece), output(piece)) })
         return { sha256: offset === 0 ? hash.digest('hex') : await digest(sftp, path, end, call) }
       })
     },

@@ -89,7 +89,7 @@ const broken: Record<string, [Partial<Plan>, RegExp]> = {
   'a seed with a path': [{ seed: { '../meta-data': '' } }, /seed/],
   'a seed without files': [{ seed: {} }, /seed/],
   'a seed that is too long': [{ seed: { 'user-data': 'x'.repeat(1 << 20), 'meta-data': 'x' } }, /1 MiB/],
-  'more disks than places beside the seed': [{ seed: { 'meta-data': '' }, disks: Array.from({ length: 21 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /21 disks/],
+  'more disks than places beside the seed': [{ seed: { 'meta-data': '' }, disks: Array.from({ length: 21 }, (_, at) => ({ path: `/d${at}`, format: 'raw' as const, sizeBytes: 1 })) }, /20 disks/],
   'root as its user': [{ uid: 0 }, /0 is no user/],
   'an unknown option': [{ options: { cpumodel: 'max' } }, /cpumodel is none/],
   'an unknown part of the machine': [{ options: { machine: { usb: true } } }, /machine.usb is none/],

@@ -70,7 +70,7 @@ export function argv(checked: CheckedPlan, machine: Machine): string[] {
     bus === undefined ? [] : ['-object', 'rng-builtin,id=rng', '-device', devices('virtio-rng', 'rng=rng')],
     // Last, so that cards and disks have the same places, and names in the guest, with these and without.
     plan.seed === undefined ? [] : ['-blockdev', seedDisk, '-device', devices('virtio-blk', 'drive=seed')],
-    plan.window ? ['-blockdev', windowDisk, '-device', devices('virtio-blk', 'drive=window,serial=tt-window')] : [],
+    plan.window ? ['-blockdev', windowDisk, '-device', devices('virtio-blk', 'drive=window,serial=tt-window,werror=report,rerror=report')] : [],
   ]
   return groups.flat()
 }
@@ -108,7 +108,7 @@ function blockdev(disk: Disk, { at, cache, device }: { at: number; cache: string
 /** QEMU makes a FAT disk of the directory as it starts, and cloud-init finds it by its label. */
 const seedDisk = JSON.stringify({ 'node-name': 'seed', driver: 'vvfat', dir: files.seed, label: 'CIDATA', 'read-only': true })
 
-/** Through the host's page cache, in which the server reads and writes it; what is in it matters for moments only, so nothing is flushed. */
+/** Through the host's page cache, in which the server reads and writes it; what is in it matters for moments only, so nothing is flushed. A host without room ends a transfer, where QEMU by itself would halt the guest. */
 const windowDisk = JSON.stringify({ 'node-name': 'window', driver: 'raw', file: { driver: 'file', filename: files.window, cache: { 'direct': false, 'no-flush': true } } })
 
 /** The launcher opens the taps, as root and in their order, from this descriptor on. */

@@ -46,8 +46,10 @@ export function checked(plan: Plan): CheckedPlan {
   const board = boardOf(plan.arch)
   if (board) checkBoard(plan, board)
   const places = board?.places ?? placesOf(options)
-  need(plan.disks.length + plan.nics.length + 2 + (plan.seed ? 1 : 0) + (plan.window ? 1 : 0) <= places, `the machine takes ${places - 2} disks and network cards at most`)
-  return { plan: board?.suffix === 'ccw' ? unwindowed(plan) : plan, options, ...(board ? { board } : {}) }
+  const offered = board?.suffix === 'ccw' ? unwindowed(plan) : plan
+  const own = 2 + (offered.seed ? 1 : 0) + (offered.window ? 1 : 0)
+  need(plan.disks.length + plan.nics.length + own <= places, `the machine takes ${places - own} disks and network cards at most`)
+  return { plan: offered, options, ...(board ? { board } : {}) }
 }
 
 /** A kernel for s390x finds its devices all at once: with a disk more, the one it is to start from might be called the second. */
