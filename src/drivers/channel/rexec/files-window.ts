@@ -83,7 +83,7 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path, distr
     const filling = fill().finally(records.end)
     filling.catch(() => undefined)
     try {
-      for await (const one of records) yield await one
+      for await (const one of records) yield one
       await filling
     } finally {
       stop()

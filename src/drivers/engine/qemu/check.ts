@@ -53,7 +53,7 @@ export function checked(plan: Plan): CheckedPlan {
 }
 
 /** A kernel for s390x finds its devices all at once: with a disk more, the one it is to start from might be called the second. */
-const unwindowed = ({ window: _, ...rest }: Plan): Plan => rest
+const unwindowed = (plan: Plan): Plan => ({ ...plan, window: false })
 
 function checkBoard({ id, arch, boot, cpu, memMb, disks, ports, seed, window }: Plan, { machine, suffix, cpuMax, memMinMb, memMaxMb }: Board): void {
   const about = { subject: `vm/${id}` }
