@@ -73,7 +73,7 @@ describe('F06: the agent gives terminals', () => {
     await sees('job-up')
     talk.send({ type: ask.eof, id })
     await ends()
-    for (let n = 0; n < 200 && !existsSync(file); n++) await sleep(20)
+    for (let n = 0; n < 200 && !(existsSync(file) && readFileSync(file, 'utf8') !== ''); n++) await sleep(20)
     assert.equal(readFileSync(file, 'utf8'), 'hup\n')
   })
   it('that end with their host, with all the jobs of their session', async () => {
@@ -87,7 +87,7 @@ describe('F06: the agent gives terminals', () => {
       await sees('job-up')
       goodbye()
       await talk.greet()
-      for (let n = 0; n < 200 && !existsSync(file); n++) await sleep(20)
+      for (let n = 0; n < 200 && !(existsSync(file) && readFileSync(file, 'utf8') !== ''); n++) await sleep(20)
       assert.equal(readFileSync(file, 'utf8'), 'hup\n')
     }
   })
