@@ -41,9 +41,10 @@ function stockImage({ dir }: Ground): string {
   return images
 }
 
+/** The guest has as many processors as the image has by itself. */
 async function measured(ground: Ground, { cloud, env }: Server, { image, name }: { image: string; name: string }): Promise<Finding[]> {
   await listed(cloud, image)
-  await makeEnv(cloud, 'files', [{ image, count: 1, cpu: 2, memMb: 512 }])
+  await makeEnv(cloud, 'files', [{ image, count: 1, memMb: 512 }])
   const [vm] = (await cloud.collection('vm').list({ under: 'files' })).items
   const ip = vm?.status?.ip ?? ''
   await startOpenssh(cloud, 'files')
