@@ -31,13 +31,20 @@ export const localFiles: LocalFiles = {
     }),
   async *read(path, from = 0) {
     const file = await told(path, () => open(path, 'r'))
+    const readAt = (at: number) => {
+      const piece = Buffer.allocUnsafe(pieceBytes)
+      const reading = told(path, () => file.read(piece, 0, piece.length, at)).then(({ bytesRead }) => piece.subarray(0, bytesRead))
+      reading.catch(() => undefined) // It is awaited in its turn, unless nobody comes back for it.
+      return reading
+    }
     try {
-      for (let at = from; ; ) {
-        const piece = Buffer.allocUnsafe(pieceBytes)
-        const { bytesRead } = await told(path, () => file.read(piece, 0, piece.length, at))
-        if (bytesRead === 0) return
-        at += bytesRead
-        yield piece.subarray(0, bytesRead)
+      // The next is read while this one is worked on.
+      for (let at = from, next = readAt(at); ; ) {
+        const piece = await next
+        if (piece.length === 0) return
+        at += piece.length
+        next = readAt(at)
+        yield piece
       }
     } finally {
       await file.close()
