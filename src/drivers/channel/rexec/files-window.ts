@@ -74,20 +74,11 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path, distr
     if (piece) tell(piece)
     if (left === 0) records.push(Promise.resolve(record(hash.hex() === sha256 ? verdicts.whole : verdicts.wrong, 0)))
   }
-  const stop = () => {
-    over = true
-    free.end()
-    records.end()
-  }
   async function* stdin() {
     const filling = fill().finally(records.end)
     filling.catch(() => undefined)
-    try {
-      for await (const one of records) yield one
-      await filling
-    } finally {
-      stop()
-    }
+    yield* records
+    await filling
   }
   return {
     stdin: stdin(),
@@ -100,7 +91,11 @@ export function intoWindow(lease: Lease, { bytes, sizeBytes, sha256, path, distr
     },
     done: async () => undefined,
     fault: undefined,
-    stop,
+    stop() {
+      over = true
+      free.end()
+      records.end()
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, constants, existsSync, linkSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, it, test } from 'node:test'
 import { realWorld } from '../../../base/world.ts'
@@ -113,6 +113,8 @@ function cases() {
       assert.equal(await own.files.offer(own.path, file), 1000)
       plant(own.part)
       const { ino } = lstatSync(own.part)
+      // While it is open nobody else is given its inode. O_PATH: a pipe is not waited for.
+      const held = openSync(own.part, 0o10000000 | constants.O_NOFOLLOW)
       assert.equal(await own.files.offer(own.path, file), 0)
       await assert.rejects(own.files.write(own.path, { ...file, offset: 1000 }, iterate([bytes.subarray(1000)])), isCode('failed'))
       assert.equal(existsSync(own.part), false)
@@ -121,6 +123,7 @@ function cases() {
       linkSync(own.part, `${own.path}-held`) // So that its inode is not given out again.
       await own.files.write(own.path, { ...file, offset: 0 }, iterate([bytes]))
       assert.notEqual(lstatSync(own.path).ino, ino)
+      closeSync(held)
       assert.equal(readFileSync(`${own.path}-held`, 'utf8'), 'held')
       assert.ok(readFileSync(own.path).equals(bytes))
     })

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ssh2, { type Connection, type ServerChannel, type SFTPWrapper } from 'ssh2'
+import { silentLog } from '../../../base/log.ts'
 import { realWorld } from '../../../base/world.ts'
 import type { Guest } from '../channel.ts'
 import { guestOf } from '../ground.ts'
@@ -69,13 +70,12 @@ export async function scriptedGround({ exec, request, files }: { exec?: (asked: 
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, with: () => silent }
   return {
     asked,
     guest: guestOf({
       id: 'scripted.0',
       world: realWorld,
-      log: silent,
+      log: silentLog,
       dial: () => Promise.reject(new Error('nothing to dial')),
       address: () => ({ host: '127.0.0.1', port }),
       sshKey: async () => ({ privateKey: user, publicKey: '(any is let in)' }),

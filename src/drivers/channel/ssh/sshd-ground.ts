@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { silentLog } from '../../../base/log.ts'
 import { run, runOk } from '../../../base/run.ts'
 import { realWorld } from '../../../base/world.ts'
 import type { Guest, SshKey } from '../channel.ts'
@@ -59,13 +60,12 @@ export async function sshdGround({ lines = [] }: { lines?: string[] } = {}): Pro
   })
   await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
   const { port: reached } = between.address() as { port: number }
-  const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, with: () => silent }
   return {
     dir,
     guest: guestOf({
       id: 'abcd.0',
       world: realWorld,
-      log: silent,
+      log: silentLog,
       dial: () => Promise.reject(new Error('nothing to dial')),
       address: (inner) => (inner === 22 ? { host: '127.0.0.1', port: reached } : undefined),
       sshKey: async () => user,
